@@ -1,0 +1,182 @@
+"""What the control plane's handlers and the workflows' activities need of the outside world.
+
+Adapters implement these; `control_plane.bootstrap` is the only file that names the concrete classes.
+Every method raises `control_plane.errors.DependencyUnavailable` when its server can't be reached in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from protos.voiceplane.events.v1.events_pb2 import CallEvent
+from workflows.contracts import (
+    CallParams,
+    CallView,
+    FinishCall,
+    PreparedMedia,
+    PrepareMedia,
+    RecordStatus,
+    Terminate,
+    TwilioStatus,
+)
+
+
+@dataclass
+class Session:
+    """Redis `session:{workflow_id}`: what any replica must know of a live call."""
+
+    call_id: str
+    workflow_id: str
+    phone_number: str
+    greeting: str
+    system_prompt: str
+    status: str
+    stream_sid: str
+    created_at: str
+    run_id: str = ""
+    call_sid: str = ""
+    stream_url: str = ""  # where Twilio's stream must go; empty until the media node is prepared
+    max_duration_seconds: int = 1800
+
+
+@dataclass
+class Segment:
+    """One row of `transcript_segments`."""
+
+    source: str
+    segment_id: int
+    speaker: str  # caller | agent
+    text: str
+    start_ms: int
+    end_ms: int
+    interrupted: bool
+
+
+@dataclass
+class Turn:
+    """One row of `turns`; -1: not known."""
+
+    source: str
+    turn: int
+    caller_stopped_ms: int
+    first_audio_ms: int
+    response_ms: int
+    audio_ms: int
+    interrupted: bool
+
+
+@dataclass
+class CallRow:
+    """One row of `calls`."""
+
+    workflow_id: str
+    call_id: str
+    run_id: str
+    phone_number: str
+    greeting: str
+    system_prompt: str
+    max_duration_seconds: int
+    status: str
+    created_at: str
+    end_reason: str = ""
+    error: str = ""
+    call_sid: str = ""
+    stream_sid: str = ""
+    answered_at: str = ""
+    ended_at: str = ""
+    duration_seconds: float = 0.0
+    media: dict[str, object] = field(default_factory=dict)  # MediaSummary as ProtoJSON, original field names
+
+
+@dataclass
+class Batch:
+    """What one pass over the event stream found; written in one transaction."""
+
+    segments: list[Segment] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    media: dict[str, object] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.segments or self.turns or self.media is not None)
+
+
+class CallRepository(Protocol):
+    """Postgres. Every write is idempotent: an activity may run twice."""
+
+    async def record(self, change: RecordStatus) -> None: ...
+    async def write(self, workflow_id: str, batch: Batch) -> None: ...
+    async def finish(self, result: FinishCall) -> None: ...
+    async def get(self, workflow_id: str) -> CallRow | None: ...
+    async def transcript_count(self, workflow_id: str) -> int: ...
+    async def transcript(self, workflow_id: str) -> Sequence[Segment]: ...
+    async def turns(self, workflow_id: str) -> Sequence[Turn]: ...
+    async def ping(self) -> None: ...
+
+
+class SessionStore(Protocol):
+    """Redis sessions, TTL `REDIS_SESSION_TTL`."""
+
+    async def put(self, session: Session) -> None: ...
+    async def get(self, workflow_id: str) -> Session | None: ...
+    async def update(self, workflow_id: str, **changes: str) -> None:
+        """Change fields of a session that exists, atomically; one that does not is left alone."""
+
+    async def delete(self, workflow_id: str) -> None: ...
+    async def ping(self) -> None: ...
+
+
+class EventLog(Protocol):
+    """Redis Stream `events:{workflow_id}`."""
+
+    def follow(
+        self, workflow_id: str, after: str = "0-0", *, block_ms: int = 1000
+    ) -> AsyncIterator[tuple[str, CallEvent | None]]:
+        """Entries in order, for ever: (entry id, event). After `block_ms` without news: (last id, None)."""
+
+
+@dataclass
+class MediaNode:
+    """Redis `node:{id}`, kept alive by the node's heartbeat."""
+
+    id: str
+    grpc_address: str
+    ws_url: str
+    capacity: int
+    calls: int
+    draining: bool
+
+
+class MediaNodes(Protocol):
+    """The registry of live media nodes, and the slow lane to each."""
+
+    async def live(self) -> Sequence[MediaNode]: ...
+    async def prepare(self, node: MediaNode, request: PrepareMedia) -> PreparedMedia: ...
+    async def end(self, grpc_address: str, workflow_id: str, reason: str) -> bool: ...
+
+
+class Telephony(Protocol):
+    """Twilio's REST API."""
+
+    async def dial(self, *, to: str, workflow_id: str, time_limit_s: int) -> str:
+        """Place the call, once; answer its sid. Raises DialRefused, DialAmbiguous, DependencyUnavailable."""
+
+    async def find_recent(self, *, to: str, workflow_id: str, since: str) -> str | None:
+        """The sid of a call placed for this workflow since `since`, if Twilio has one."""
+
+    async def end(self, call_sid: str, status: str) -> None: ...
+
+
+class Orchestrator(Protocol):
+    """Temporal."""
+
+    async def start_call(self, params: CallParams) -> str:
+        """Start CallWorkflow; answer the run id."""
+
+    async def terminate(self, workflow_id: str, request: Terminate) -> None:
+        """Raises CallNotFound when no such workflow runs."""
+
+    async def twilio_status(self, workflow_id: str, status: TwilioStatus) -> None: ...
+    async def view(self, workflow_id: str) -> CallView: ...
+    async def ping(self) -> None: ...

@@ -1,0 +1,253 @@
+"""What crosses Temporal: one dataclass in, one out, for each workflow, signal, update, query and activity.
+
+Standard library only: workflow code, activities, API and tests all read this file. Every field may be added
+to later (with a default), none renamed or retyped: histories of running calls hold them as JSON.
+
+Times named `*_at` are ISO 8601 UTC strings; `*_ms` are milliseconds since the media stream started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+TASK_QUEUE = "voiceplane"
+CALL_WORKFLOW = "CallWorkflow"
+
+
+class CallStatus(StrEnum):
+    """Where a call is. The last five are final."""
+
+    INITIATED = "initiated"
+    RINGING = "ringing"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def final(self) -> bool:
+        return self not in (CallStatus.INITIATED, CallStatus.RINGING, CallStatus.IN_PROGRESS)
+
+
+class EndReason(StrEnum):
+    """Why a call ended."""
+
+    CALLER_HANGUP = "caller_hangup"
+    TERMINATED = "terminated"  # asked for through the API
+    MAX_DURATION = "max_duration"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    CANCELED = "canceled"
+    DIAL_FAILED = "dial_failed"  # Twilio refused or could not place the call; `error` says why
+    MODEL_FAILED = "model_failed"
+    MEDIA_FAILED = "media_failed"  # no media node, or the node was lost
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass
+class CallParams:
+    """Input of CallWorkflow; its id is `workflow_id`."""
+
+    workflow_id: str
+    call_id: str  # UUID
+    phone_number: str  # E.164
+    greeting: str
+    system_prompt: str
+    max_duration_seconds: int
+    stream_token: str  # the media stream must present it, once
+    created_at: str
+    model: str = ""  # empty: the media node's default
+    voice: str = ""
+
+
+# -- signals, update, query ----------------------------------------------------------------------------------
+
+
+@dataclass
+class TwilioStatus:
+    """Signal `twilio_status`: one status callback of Twilio, already verified."""
+
+    call_sid: str
+    status: str  # Twilio's word: initiated ringing in-progress completed busy no-answer failed canceled
+    sequence: int  # SequenceNumber; callbacks may arrive in any order and twice
+    timestamp: str = ""
+    duration_seconds: int | None = None  # on the final callback
+    sip_code: int | None = None
+    error: str = ""
+
+
+@dataclass
+class StreamStarted:
+    """Signal `stream_started`: audio flows on a media node."""
+
+    stream_sid: str
+    call_sid: str
+    source: str  # media node id
+    at: str
+
+
+@dataclass
+class StreamEnded:
+    """Signal `stream_ended`: the media leg is over."""
+
+    reason: str  # stop socket_closed model_failed requested expired drain
+    detail: str
+    source: str
+    at: str
+
+
+@dataclass
+class Terminate:
+    """Signal `terminate`: somebody asks for the call's end."""
+
+    reason: str = ""
+
+
+@dataclass
+class AwaitStatus:
+    """Update `await_status`: answers when the status is no longer `not_status`, or the call is over."""
+
+    not_status: str
+
+
+@dataclass
+class CallView:
+    """Query `status` and update `await_status` answer with this."""
+
+    workflow_id: str
+    status: CallStatus
+    end_reason: str = ""
+    error: str = ""
+    call_sid: str = ""
+    stream_sid: str = ""
+    node_id: str = ""
+
+
+# -- activities ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class PrepareMedia:
+    """Activity `prepare_media`: reserve a node and open the model's session there."""
+
+    workflow_id: str
+    stream_token: str
+    system_prompt: str
+    greeting: str
+    model: str = ""
+    voice: str = ""
+    expires_in_s: int = 180
+
+
+@dataclass
+class PreparedMedia:
+    node_id: str
+    grpc_address: str  # where EndCall goes
+    stream_url: str
+    setup_ms: int
+
+
+@dataclass
+class Dial:
+    """Activity `dial`: have Twilio call the number."""
+
+    workflow_id: str
+    phone_number: str
+    max_duration_seconds: int
+    started_at: str  # of the workflow: reconciliation looks at Twilio calls created since
+
+
+@dataclass
+class Dialed:
+    call_sid: str
+
+
+@dataclass
+class HangUp:
+    """Activity `hang_up`: end the telephone call; one that is over already is no error."""
+
+    call_sid: str
+    status: str = "completed"  # or `canceled`, which stops only queued and ringing calls
+
+
+@dataclass
+class EndMedia:
+    """Activity `end_media`: end the media leg; one that is over already is no error."""
+
+    workflow_id: str
+    grpc_address: str
+    reason: str
+
+
+@dataclass
+class RecordStatus:
+    """Activity `record_status`: put the call's state where readers look (Redis session, Postgres row)."""
+
+    params: CallParams
+    run_id: str
+    status: CallStatus
+    call_sid: str = ""
+    stream_sid: str = ""
+    stream_url: str = ""
+    answered_at: str = ""
+
+
+@dataclass
+class FollowEvents:
+    """Activity `follow_events`: copy the call's event stream to Postgres and signal coarse facts.
+
+    Runs until StreamEnded is read and written. Heartbeats carry the last entry id written, so a restarted
+    worker goes on where the old one stopped.
+    """
+
+    workflow_id: str
+
+
+@dataclass
+class Followed:
+    last_entry: str
+    segments: int
+
+
+@dataclass
+class FinishCall:
+    """Activity `finish_call`: the final row, from which GET …/result is answered; returns nothing."""
+
+    params: CallParams
+    run_id: str
+    status: CallStatus
+    end_reason: EndReason
+    error: str
+    call_sid: str
+    answered_at: str
+    ended_at: str
+    duration_seconds: float
+
+
+@dataclass
+class CallResult:
+    """What CallWorkflow returns; the transcript and the latencies are in Postgres."""
+
+    workflow_id: str
+    status: CallStatus
+    end_reason: EndReason
+    error: str = ""
+    call_sid: str = ""
+    duration_seconds: float = 0.0
+    segments: int = 0
+
+
+# Error types of ApplicationError that activities raise; the workflow decides by them.
+@dataclass(frozen=True)
+class ErrorTypes:
+    dial_refused: str = "DialRefused"  # Twilio said no for good: bad number, geo permission, credentials
+    dial_ambiguous: str = "DialAmbiguous"  # unknown whether Twilio placed the call; never retried blindly
+    no_node: str = "NoMediaNode"
+    model_refused: str = "ModelRefused"  # the model's setup was refused for good
+    non_retryable: list[str] = field(default_factory=lambda: ["DialRefused", "DialAmbiguous", "ModelRefused"])
+
+
+ERRORS = ErrorTypes()
