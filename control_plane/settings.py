@@ -1,0 +1,58 @@
+"""Settings of the control plane and the worker: environment variables, or `.env` in the working directory."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every field is the variable of the same name in capitals. Frozen after start."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    environment: str = "development"  # `production`: JSON logs
+    log_level: str = "INFO"
+
+    base_url: str = "http://127.0.0.1:8000"  # as Twilio sees us: webhooks are signed over it
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8000, ge=1, le=65535)
+    grpc_port: int = Field(50050, ge=1, le=65535)
+    control_metrics_port: int = Field(9101, ge=1, le=65535)
+    worker_metrics_port: int = Field(9103, ge=1, le=65535)
+
+    database_url: str = "postgresql://postgres@127.0.0.1:5432/voiceplane"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_password: SecretStr = SecretStr("")
+    redis_session_ttl: int = Field(7200, ge=60)  # seconds
+    temporal_host: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+
+    twilio_account_sid: str = ""
+    twilio_auth_token: SecretStr = SecretStr("")
+    twilio_phone_number: str = ""  # E.164, the number calls come from
+    twilio_api_base_url: str = "https://api.twilio.com"
+
+    @field_validator("base_url", "twilio_api_base_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        if urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("temporal_host")
+    @classmethod
+    def _with_port(cls, value: str) -> str:
+        return value if ":" in value else f"{value}:7233"
+
+    @cached_property
+    def redis_dsn(self) -> str:
+        """`redis_url` with `redis_password` put in, unless it names one itself."""
+        password = self.redis_password.get_secret_value()
+        parts = urlsplit(self.redis_url)
+        if not password or parts.password:
+            return self.redis_url
+        return urlunsplit(parts._replace(netloc=f":{quote(password, safe='')}@{parts.netloc}"))
