@@ -1,0 +1,1 @@
+"""The command line: `voiceplane up | status | db | media | control | worker | demo`."""
