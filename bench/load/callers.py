@@ -1,0 +1,106 @@
+"""Fake Twilio callers: each sends a 20 ms frame when told to and listens to what comes back."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Final
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from bench.load import signal
+from bench.load.leg import Leg
+
+BURST_EVERY: Final = 10  # frames: 200 ms
+_PAYLOAD: Final = b'"payload"'
+_QUIET: Final = [signal.ulaw_frame(seed) for seed in range(8)]
+_BURSTS: Final = [signal.ulaw_frame(seed, burst=True) for seed in range(8)]
+
+
+class Caller(WSListener):
+    """One Media Streams connection. Feeds `up` when sending, `down` when receiving."""
+
+    def __init__(self, index: int, up: Leg, down: Leg) -> None:
+        self._index = index
+        self._up = up
+        self._down = down
+        self._sid = f"MZ{index:032x}"
+        self._transport: WSTransport | None = None
+        self._sequence = 1
+        self._chunk = 0
+        self._media = (
+            b'{"event":"media","sequenceNumber":"%d","streamSid":"'
+            + self._sid.encode()
+            + b'","media":{"track":"inbound","chunk":"%d","timestamp":"%d","payload":"%b"}}'
+        )
+        self.closed = False
+
+    def begin(self, transport: WSTransport) -> None:
+        """`connected` and `start`, as Twilio sends them; from now on `send_frame` sends."""
+        call_sid, account_sid = f"CA{self._index:032x}", f"AC{0:032x}"
+        connected = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
+        start = {
+            "event": "start",
+            "sequenceNumber": "1",
+            "streamSid": self._sid,
+            "start": {
+                "accountSid": account_sid,
+                "streamSid": self._sid,
+                "callSid": call_sid,
+                "tracks": ["inbound"],
+                "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+                "customParameters": {},
+            },
+        }
+        for message in (connected, start):
+            transport.send(WSMsgType.TEXT, json.dumps(message, separators=(",", ":")))
+        self._transport = transport
+
+    def send_frame(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        chunk = self._chunk
+        self._chunk = chunk + 1
+        self._sequence += 1
+        # Spread over the calls, so that not all bursts of a period fall together.
+        burst = (chunk + self._index) % BURST_EVERY == 0
+        payload = (_BURSTS if burst else _QUIET)[chunk & 7]
+        message = self._media % (self._sequence, chunk + 1, chunk * signal.FRAME_MS, payload)
+        self._up.sent(time.monotonic_ns(), signal.FRAME_MS, burst)
+        transport.send(WSMsgType.TEXT, message)
+
+    def end(self) -> None:
+        """`stop`, and the socket closed behind it."""
+        transport, self._transport = self._transport, None
+        if transport is None:
+            return
+        self._sequence += 1
+        stop = {"event": "stop", "sequenceNumber": str(self._sequence), "streamSid": self._sid, "stop": {}}
+        transport.send(WSMsgType.TEXT, json.dumps(stop))
+        transport.send_close()
+        transport.disconnect()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        now_ns = time.monotonic_ns()
+        if frame.msg_type is not WSMsgType.TEXT:
+            return
+        message = frame.get_payload_as_bytes()
+        key = message.find(_PAYLOAD)
+        if key < 0:
+            self._answer(transport, message)
+            return
+        start = message.index(b'"', key + len(_PAYLOAD)) + 1
+        self._down.received(now_ns, message, start, message.index(b'"', start))
+
+    def _answer(self, transport: WSTransport, message: bytes) -> None:
+        """Return a mark at once: the model sends in real time, so little waits to be played before it."""
+        event = json.loads(message)
+        if event.get("event") == "mark":
+            self._sequence += 1
+            echo = {**event, "streamSid": self._sid, "sequenceNumber": str(self._sequence)}
+            transport.send(WSMsgType.TEXT, json.dumps(echo, separators=(",", ":")))
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._transport = None
+        self.closed = True

@@ -1,0 +1,140 @@
+"""Child processes pinned to a core, what they have used, and the one line with which they say they serve."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+READY_FD = "VOICEPLANE_READY_FD"
+
+
+class ChildFailed(Exception):
+    """A process of the bench did not start, or died."""
+
+
+def cores() -> tuple[int, int]:
+    """(core of the load, core of what is measured); the same one on a machine with one core."""
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    return usable[0], usable[1] if len(usable) > 1 else usable[0]
+
+
+def pin(pid: int, core: int) -> None:
+    """Bind a process to a core where the system can (Linux); threads it starts later inherit it."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(pid, {core})
+
+
+@dataclass(frozen=True)
+class Usage:
+    cpu_ns: int  # of all its threads, since its start
+    rss_bytes: int
+
+
+def usage(pid: int) -> Usage:
+    rss = int(psutil.Process(pid).memory_info().rss)
+    with contextlib.suppress(OSError):  # not Linux, or no schedstats: psutil's 10 ms steps must do
+        return Usage(
+            sum(int(stat.read_text().split()[0]) for stat in Path(f"/proc/{pid}/task").glob("*/schedstat")),
+            rss,
+        )
+    times = psutil.Process(pid).cpu_times()
+    return Usage(int((times.user + times.system) * 1e9), rss)
+
+
+def say_ready(**endpoints: object) -> None:
+    """Tell the parent, if it wants to know, that this process serves, and where."""
+    fd = os.environ.get(READY_FD)
+    if fd is not None:
+        with os.fdopen(int(fd), "w") as pipe:
+            pipe.write(json.dumps({"ready": True, **endpoints}) + "\n")
+
+
+class Child:
+    """A Python module run in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: IO[bytes], ready: dict[str, object]) -> None:
+        self.process = process
+        self.pid = process.pid
+        self.ready = ready
+        self._log = log
+
+    @classmethod
+    async def start(
+        cls,
+        module: str,
+        *,
+        core: int,
+        env: Mapping[str, str],
+        log: Path,
+        args: Sequence[str] = (),
+        piped: bool = False,
+        timeout_s: float = 60,
+    ) -> Child:
+        """`python -m module args` on `core`, its errors in `log`; returns when it has said it is ready.
+
+        With `piped` its standard input and output are pipes; otherwise both are the log.
+        """
+        output = log.open("wb")
+        read_fd, write_fd = os.pipe()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            module,
+            *args,
+            env={**os.environ, **env, READY_FD: str(write_fd)},
+            pass_fds=(write_fd,),
+            stdin=asyncio.subprocess.PIPE if piped else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE if piped else output,
+            stderr=output,
+            limit=1 << 26,
+        )
+        pin(process.pid, core)
+        os.close(write_fd)
+        child = cls(process, output, {})
+        try:
+            async with asyncio.timeout(timeout_s):
+                line = await _read_line(read_fd)
+            child.ready = json.loads(line) if line else {}
+            if child.ready.get("ready") is not True:
+                raise ChildFailed(f"{module} did not start:\n{_end_of(log)}")
+        except BaseException:
+            await child.stop()
+            raise
+        return child
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL after five seconds."""
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.terminate()
+            try:
+                async with asyncio.timeout(5):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+        self._log.close()
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
+
+
+async def _read_line(fd: int) -> bytes:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", buffering=0)
+    )
+    try:
+        return await reader.readline()
+    finally:
+        transport.close()
