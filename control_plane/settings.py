@@ -19,15 +19,15 @@ class Settings(BaseSettings):
 
     base_url: str = "http://127.0.0.1:8000"  # as Twilio sees us: webhooks are signed over it
     api_host: str = "127.0.0.1"
-    api_port: int = Field(8000, ge=1, le=65535)
-    grpc_port: int = Field(50050, ge=1, le=65535)
-    control_metrics_port: int = Field(9101, ge=1, le=65535)
-    worker_metrics_port: int = Field(9103, ge=1, le=65535)
+    api_port: int = Field(default=8000, ge=1, le=65535)
+    grpc_port: int = Field(default=50050, ge=1, le=65535)
+    control_metrics_port: int = Field(default=9101, ge=1, le=65535)
+    worker_metrics_port: int = Field(default=9103, ge=1, le=65535)
 
     database_url: str = "postgresql://postgres@127.0.0.1:5432/voiceplane"
     redis_url: str = "redis://127.0.0.1:6379/0"
     redis_password: SecretStr = SecretStr("")
-    redis_session_ttl: int = Field(7200, ge=60)  # seconds
+    redis_session_ttl: int = Field(default=7200, ge=60)  # seconds
     temporal_host: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
 

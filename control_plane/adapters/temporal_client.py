@@ -1,0 +1,122 @@
+"""`ports.Orchestrator` on Temporal: starts, signals and asks CallWorkflow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
+
+from control_plane.errors import CallNotFound, DependencyUnavailable
+from workflows.contracts import CALL_WORKFLOW, TASK_QUEUE, CallParams, CallView, Terminate, TwilioStatus
+
+CONNECT_S = 1.5
+ANSWER_S = 1.5
+OPERATION_S = 2.0  # everything: connecting, one call with its retries
+
+_RPC = timedelta(seconds=ANSWER_S)
+# The caller of our API retries; the client must not go on trying after we have answered.
+_RETRY = RetryConfig(initial_interval_millis=50, max_elapsed_time_millis=int(ANSWER_S * 1000), max_retries=3)
+_AWAY = frozenset(
+    (
+        RPCStatusCode.UNAVAILABLE,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.INTERNAL,
+        RPCStatusCode.UNKNOWN,
+    )
+)
+
+
+class TemporalOrchestrator:
+    """Connects on first use, so the API starts and answers while Temporal is away."""
+
+    def __init__(self, host: str, namespace: str) -> None:
+        self._host = host
+        self._namespace = namespace
+        self._client: Client | None = None
+        self._connecting = asyncio.Lock()
+
+    async def start_call(self, params: CallParams) -> str:
+        async with self._reached() as client:
+            try:
+                handle = await client.start_workflow(
+                    CALL_WORKFLOW, params, id=params.workflow_id, task_queue=TASK_QUEUE, rpc_timeout=_RPC
+                )
+            except WorkflowAlreadyStartedError as error:
+                # Ids are ours and random: the one that runs is the one an earlier attempt of this very
+                # request started, its answer lost on the way.
+                return error.run_id or ""
+        return handle.first_execution_run_id or handle.result_run_id or ""
+
+    async def terminate(self, workflow_id: str, request: Terminate) -> None:
+        async with self._reached(workflow_id) as client:
+            await client.get_workflow_handle(workflow_id).signal("terminate", request, rpc_timeout=_RPC)
+
+    async def twilio_status(self, workflow_id: str, status: TwilioStatus) -> None:
+        async with self._reached(workflow_id) as client:
+            await client.get_workflow_handle(workflow_id).signal("twilio_status", status, rpc_timeout=_RPC)
+
+    async def view(self, workflow_id: str) -> CallView:
+        async with self._reached(workflow_id) as client:
+            handle = client.get_workflow_handle(workflow_id)
+            try:
+                view: CallView = await handle.query("status", result_type=CallView, rpc_timeout=_RPC)
+            except WorkflowQueryFailedError as error:
+                raise DependencyUnavailable("worker", str(error)) from error
+        return view
+
+    async def ping(self) -> None:
+        async with self._reached() as client:
+            await client.service_client.check_health(timeout=_RPC)
+
+    async def pollers(self) -> int:
+        """How many workers asked for workflow tasks on our queue in the last minutes."""
+        request = DescribeTaskQueueRequest(
+            namespace=self._namespace,
+            task_queue=TaskQueue(name=TASK_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        async with self._reached() as client:
+            answer = await client.workflow_service.describe_task_queue(request, timeout=_RPC)
+        return len(answer.pollers)
+
+    async def _connected(self) -> Client:
+        if self._client is not None:
+            return self._client
+        async with self._connecting:
+            if self._client is None:
+                try:
+                    self._client = await Client.connect(
+                        self._host,
+                        namespace=self._namespace,
+                        retry_config=_RETRY,
+                        connect_timeout=timedelta(seconds=CONNECT_S),
+                    )
+                except RuntimeError as error:  # what the SDK raises for every failure to connect
+                    raise DependencyUnavailable("temporal", str(error)) from error
+            return self._client
+
+    @asynccontextmanager
+    async def _reached(self, workflow_id: str = "") -> AsyncIterator[Client]:
+        """A connected client; within the block Temporal's errors become ours."""
+        try:
+            async with asyncio.timeout(OPERATION_S):
+                yield await self._connected()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND and workflow_id:
+                raise CallNotFound(workflow_id) from error
+            if error.status in _AWAY:
+                raise DependencyUnavailable("temporal", str(error)) from error
+            raise
+        except TimeoutError as error:
+            raise DependencyUnavailable("temporal", f"no answer within {OPERATION_S} s") from error

@@ -1,0 +1,93 @@
+"""What every HTTP request passes: a bound on its body, and the metrics."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from control_plane import metrics
+
+MAX_BODY_BYTES = 256 * 1024
+
+
+class _BodyTooLarge(Exception):
+    """The body went past the limit while it was read."""
+
+
+class BodyLimit:
+    """Answers 413 to a body longer than `limit` bytes, by its Content-Length or while it is read."""
+
+    def __init__(self, app: ASGIApp, limit: int = MAX_BODY_BYTES) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # Server and framework refuse a Content-Length that is no number before this is asked.
+        if any(name == b"content-length" and int(value) > self._limit for name, value in scope["headers"]):
+            await self._refuse(scope, receive, send)
+            return
+
+        taken = 0
+        answered = False
+
+        async def bounded_receive() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._limit:
+                raise _BodyTooLarge
+            return message
+
+        async def noted_send(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, bounded_receive, noted_send)
+        except _BodyTooLarge:
+            if answered:
+                raise
+            await self._refuse(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = JSONResponse(
+            {"detail": f"the body must be at most {self._limit} bytes"},
+            status_code=413,
+            headers={"Connection": "close"},  # the rest of the body is not worth reading
+        )
+        await response(scope, receive, send)
+
+
+class RequestMetrics:
+    """Counts and times requests by route template, so that ids make no series of their own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500  # what the server answers when the application fails before it says anything
+
+        async def noted_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted_send)
+        finally:
+            # The router writes the route it chose into the scope; any other path is one series.
+            route = getattr(scope.get("route"), "path", "(none)")
+            method = scope["method"] if route != "(none)" else "(any)"
+            metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
+            metrics.HTTP_SECONDS.labels(method, route).observe(time.perf_counter() - started)

@@ -1,0 +1,87 @@
+"""The schema as SQLAlchemy metadata: what Alembic compares with. Queries are in adapters/postgres.py."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("workflow_id", Text, primary_key=True),
+    Column("call_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("phone_number", Text, nullable=False),
+    Column("greeting", Text, nullable=False),
+    Column("system_prompt", Text, nullable=False),
+    Column("max_duration_seconds", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("end_reason", Text, nullable=False, server_default=""),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("call_sid", Text, nullable=False, server_default=""),
+    Column("stream_sid", Text, nullable=False, server_default=""),
+    Column("answered_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("duration_seconds", Double, nullable=False, server_default=text("0")),
+)
+Index(None, calls.c.created_at)
+
+# No foreign keys to `calls`: the event stream may be copied before the call's own row is written, and a
+# transcript must never be refused for that.
+transcript_segments = Table(
+    "transcript_segments",
+    metadata,
+    Column("workflow_id", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("segment_id", BigInteger, nullable=False),
+    Column("speaker", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("interrupted", Boolean, nullable=False),
+    PrimaryKeyConstraint("workflow_id", "source", "segment_id"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("workflow_id", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("turn", BigInteger, nullable=False),
+    Column("caller_stopped_ms", BigInteger, nullable=False),
+    Column("first_audio_ms", BigInteger, nullable=False),
+    Column("response_ms", BigInteger, nullable=False),
+    Column("audio_ms", BigInteger, nullable=False),
+    Column("interrupted", Boolean, nullable=False),
+    PrimaryKeyConstraint("workflow_id", "source", "turn"),
+)
+
+# voiceplane.events.v1.MediaSummary as ProtoJSON with original field names: written once, when the media leg
+# ends, and read whole.
+media_summaries = Table(
+    "media_summaries",
+    metadata,
+    Column("workflow_id", Text, primary_key=True),
+    Column("summary", JSONB, nullable=False),
+)

@@ -1,0 +1,192 @@
+"""What may be done to a call: begin it, end it, tell it what Twilio says. Entry points only translate."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from control_plane import metrics
+from control_plane.domain.calls import NewCall
+from control_plane.errors import CallNotFound, DependencyUnavailable
+from control_plane.service.ports import CallRepository, Orchestrator, Session, SessionStore
+from control_plane.service.views import find_status
+from workflows.contracts import CallParams, CallStatus, Terminate, TwilioStatus
+
+log = structlog.get_logger(__name__)
+
+# A start that failed for us may still have reached Temporal; for this long we look whether it did.
+UNDO_FOR_S = 45.0
+UNDO_EVERY_S = 1.5
+MAX_UNDOING = 256  # tasks; above it a failed start is only counted
+
+STREAM_TOKEN_BYTES = 24
+
+
+@dataclass(frozen=True)
+class Created:
+    """A call whose workflow runs."""
+
+    workflow_id: str
+    run_id: str
+    phone_number: str
+    status: CallStatus = CallStatus.INITIATED
+
+
+@dataclass(frozen=True)
+class Terminated:
+    """The call's status when its end was asked for; `over`: it had ended before."""
+
+    workflow_id: str
+    status: CallStatus
+
+    @property
+    def over(self) -> bool:
+        return self.status.final
+
+
+class Calls:
+    """The use cases, over the ports they need."""
+
+    def __init__(
+        self, sessions: SessionStore, repository: CallRepository, orchestrator: Orchestrator
+    ) -> None:
+        self._sessions = sessions
+        self._repository = repository
+        self._orchestrator = orchestrator
+        self._undoing: set[asyncio.Task[None]] = set()
+
+    async def create(self, call: NewCall) -> Created:
+        """Start the call's workflow.
+
+        Raises:
+            DependencyUnavailable: Redis or Temporal is away; no call is made.
+        """
+        call_id = str(uuid.uuid4())
+        params = CallParams(
+            workflow_id=f"call-{call_id}",
+            call_id=call_id,
+            phone_number=call.phone_number,
+            greeting=call.greeting,
+            system_prompt=call.system_prompt,
+            max_duration_seconds=call.max_duration_seconds,
+            stream_token=secrets.token_urlsafe(STREAM_TOKEN_BYTES),
+            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        try:
+            # The session first: Twilio's webhooks look for it as soon as the workflow runs.
+            await self._sessions.put(_session(params))
+            run_id = await self._start(params)
+        except DependencyUnavailable as error:
+            metrics.CALLS_REFUSED.labels(error.dependency).inc()
+            raise
+        metrics.CALLS_CREATED.inc()
+        log.info("call created", workflow_id=params.workflow_id, run_id=run_id)
+        return Created(params.workflow_id, run_id, params.phone_number)
+
+    async def terminate(self, workflow_id: str, reason: str = "") -> Terminated:
+        """Ask the call to end; one that is over already stays as it is.
+
+        Raises:
+            CallNotFound: no such call.
+            DependencyUnavailable: Temporal, or both Redis and Postgres, are away.
+        """
+        status = await find_status(self._sessions, self._repository, workflow_id)
+        if status.final:
+            return Terminated(workflow_id, status)
+        try:
+            await self._orchestrator.terminate(workflow_id, Terminate(reason))
+        except CallNotFound:
+            # It ended between our look and our request; then its end has been recorded by now.
+            status = await find_status(self._sessions, self._repository, workflow_id)
+            if not status.final:
+                raise
+        return Terminated(workflow_id, status)
+
+    async def twilio_status(self, workflow_id: str, status: TwilioStatus) -> bool:
+        """Hand a verified status callback to the call's workflow; False: none runs (any more).
+
+        Raises:
+            DependencyUnavailable: Temporal is away, and Twilio will not say it again.
+        """
+        try:
+            await self._orchestrator.twilio_status(workflow_id, status)
+        except CallNotFound:
+            return False
+        except DependencyUnavailable as error:
+            metrics.WEBHOOKS_LOST.labels(error.dependency).inc()
+            log.error(
+                "status callback lost",
+                workflow_id=workflow_id,
+                call_sid=status.call_sid,
+                status=status.status,
+                sequence=status.sequence,
+                error=str(error),
+            )
+            raise
+        return True
+
+    async def close(self) -> None:
+        """Stop looking after failed starts."""
+        undoing = list(self._undoing)
+        for task in undoing:
+            task.cancel()
+        await asyncio.gather(*undoing, return_exceptions=True)
+
+    async def _start(self, params: CallParams) -> str:
+        try:
+            return await self._orchestrator.start_call(params)
+        except DependencyUnavailable:
+            self._undo(params.workflow_id)
+            try:
+                await self._sessions.delete(params.workflow_id)
+            except DependencyUnavailable as error:
+                # It expires by itself; until then it is a session nobody has the id of.
+                log.warning("session left behind", workflow_id=params.workflow_id, error=str(error))
+            raise
+
+    def _undo(self, workflow_id: str) -> None:
+        """The start failed for us, but its answer alone may have been lost: then nobody must be called."""
+        if len(self._undoing) >= MAX_UNDOING:
+            metrics.STARTS_UNCHECKED.inc()
+            log.warning("failed start not looked after", workflow_id=workflow_id)
+            return
+        task = asyncio.create_task(self._undo_start(workflow_id), name=f"undo {workflow_id}")
+        self._undoing.add(task)
+        task.add_done_callback(self._undoing.discard)
+
+    async def _undo_start(self, workflow_id: str) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + UNDO_FOR_S
+        request = Terminate("its start was answered with 503")
+        while loop.time() < deadline:
+            try:
+                await self._orchestrator.terminate(workflow_id, request)
+            except CallNotFound:
+                return
+            except DependencyUnavailable:
+                await asyncio.sleep(UNDO_EVERY_S)
+                continue
+            metrics.STARTS_UNDONE.inc()
+            log.warning("call ended: its start was answered with 503", workflow_id=workflow_id)
+            return
+        metrics.STARTS_UNCHECKED.inc()
+        log.warning("failed start not looked after: Temporal stayed away", workflow_id=workflow_id)
+
+
+def _session(params: CallParams) -> Session:
+    return Session(
+        call_id=params.call_id,
+        workflow_id=params.workflow_id,
+        phone_number=params.phone_number,
+        greeting=params.greeting,
+        system_prompt=params.system_prompt,
+        status=CallStatus.INITIATED.value,
+        stream_sid="",
+        created_at=params.created_at,
+        max_duration_seconds=params.max_duration_seconds,
+    )
