@@ -1,1 +1,7 @@
-"""The command line: `voiceplane up | status | db | media | control | worker | demo`."""
+"""The command line: `voiceplane up | down | status | db | media | control | worker | demo`."""
+
+from __future__ import annotations
+
+from control_plane.cli.app import main
+
+__all__ = ["main"]

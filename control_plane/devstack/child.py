@@ -1,4 +1,4 @@
-"""One child process: started so that the reaper knows it first, its output in a file, stopped by its group."""
+"""One child process: known to the reaper before it runs, its output in a file, stopped with its group."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from control_plane.devstack.component import Account
 
-# The shell tells the reaper its own pid through the pipe on standard input, then becomes the program, with the
-# pipe closed. So no child can exist that the reaper has not been told of, at whatever moment the launcher dies.
+# The shell tells the reaper its own pid through the pipe on standard input, then becomes the program, with
+# the pipe closed. So there is no child that the reaper does not know, at whatever moment the launcher dies.
 ANNOUNCE = 'echo "+ $$ $1" >&0 || exit 1; shift; exec "$@" </dev/null'
 TAIL_BYTES = 16_384
 
@@ -42,9 +42,6 @@ class Child:
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> Child:
         """Start `argv` in a session of its own; its output is appended to `log`."""
-        identity: dict[str, object] = {}
-        if account is not None:
-            identity = {"user": account.uid, "group": account.gid, "extra_groups": []}
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 "/bin/sh",
@@ -60,7 +57,9 @@ class Child:
                 cwd=cwd,
                 pass_fds=pass_fds,
                 start_new_session=True,
-                **identity,
+                user=account.uid if account else None,
+                group=account.gid if account else None,
+                extra_groups=[] if account else None,
             )
         return cls(process, log, stop_signal)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -18,12 +17,13 @@ class Account:
     gid: int
 
 
-class Runner(Protocol):
-    """Runs a program to its end, as a child of the stack like any other."""
+class NotYet(Exception):
+    """A probe's answer: the process does not serve yet."""
 
-    async def run(
-        self, component: Component, argv: Sequence[str], *, account: Account | None = None
-    ) -> None: ...
+
+def nothing() -> Iterable[Sequence[str]]:
+    """No preparation."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,13 @@ class Component:
 
     after: components that must be ready before this one starts.
     uses: components this one talks to; it is stopped before they are.
-    prepare: what must be done before the process starts, such as making a data folder.
+    prepare: what must be done before the process starts, such as making a data folder; yields programs to
+        run, each to its end, with the component's environment, user and log.
     probe: returns once the process serves; raising NotYet asks to be called again. None: the process itself
         tells, through VOICEPLANE_READY_FD.
     one_shot: the process does its work and ends with status 0; it is ready when it has.
+    address: shown to people.
+    notes: what stack.json says besides.
     """
 
     name: str
@@ -44,7 +47,7 @@ class Component:
     log: Path
     after: frozenset[str] = frozenset()
     uses: frozenset[str] = frozenset()
-    prepare: Callable[[Component, Runner], Awaitable[None]] | None = None
+    prepare: Callable[[], Iterable[Sequence[str]]] = nothing
     probe: Callable[[], Awaitable[None]] | None = None
     one_shot: bool = False
     cwd: Path | None = None
@@ -52,9 +55,5 @@ class Component:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 10.0
     ready_timeout_s: float = 60.0
-    address: str = ""  # shown to people once it is ready
-    notes: Mapping[str, str] = field(default_factory=dict)  # what stack.json should say besides
-
-
-class NotYet(Exception):
-    """The process does not serve yet."""
+    address: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)

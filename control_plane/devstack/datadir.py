@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 from control_plane.devstack.errors import DataDirBusy, DataDirNotOurs
 
@@ -57,6 +59,30 @@ class DataDir:
                 entry.unlink(missing_ok=True)
         for folder in (self.logs, self.path / "recordings"):
             folder.mkdir()
+
+    def in_use(self) -> bool:
+        """Whether a stack runs here, or its processes are still being ended."""
+        try:
+            fd = os.open(self.path / LOCK, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def read_state(self) -> dict[str, Any] | None:
+        """stack.json of the stack that runs here; None when none does, or it is not ready yet."""
+        if not self.in_use():
+            return None
+        try:
+            content: dict[str, Any] = json.loads(self.state_file.read_text())
+        except FileNotFoundError:
+            return None
+        return content
 
     def close(self) -> None:
         if self.lock_fd >= 0:

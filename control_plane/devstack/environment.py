@@ -1,4 +1,4 @@
-"""The settings every child of the stack gets: what the user gave, completed with the stack's own addresses."""
+"""The settings every child of the stack gets: the user's, completed with the stack's own addresses."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from dotenv import dotenv_values
 
+from control_plane.devstack.errors import StackError
 from control_plane.devstack.options import StackOptions
 
-# Where each port of the stack comes from: its setting, if it has one, and the usual port.
+# The stack's ports by name: the setting that moves each, if it has one, and the usual number.
 PORTS: dict[str, tuple[str, int]] = {
     "postgres": ("", 5432),
     "valkey": ("", 6379),
@@ -30,7 +32,7 @@ PORTS: dict[str, tuple[str, int]] = {
     "worker_metrics": ("WORKER_METRICS_PORT", 9103),
 }
 
-# Settings with a fixed default (docs/seams.md); MEDIA_NODE_ID is left to the node.
+# Settings whose default does not depend on a port (docs/seams.md).
 DEFAULTS: dict[str, str] = {
     "ENVIRONMENT": "development",
     "LOG_LEVEL": "INFO",
@@ -38,7 +40,11 @@ DEFAULTS: dict[str, str] = {
     "REDIS_PASSWORD": "",
     "REDIS_SESSION_TTL": "7200",
     "TEMPORAL_NAMESPACE": "default",
+    "TWILIO_ACCOUNT_SID": "",
+    "TWILIO_AUTH_TOKEN": "",
+    "TWILIO_PHONE_NUMBER": "",
     "TWILIO_API_BASE_URL": "https://api.twilio.com",
+    "GEMINI_API_KEY": "",
     "GEMINI_BASE_URL": "https://generativelanguage.googleapis.com",
     "GEMINI_API_VERSION": "v1beta",
     "GEMINI_MODEL": "gemini-3.8-live",
@@ -48,13 +54,21 @@ DEFAULTS: dict[str, str] = {
     "MEDIA_RESAMPLER": "kernel",
 }
 
+SERVERS = ("DATABASE_URL", "REDIS_URL", "REDIS_PASSWORD", "TEMPORAL_HOST", "TEMPORAL_NAMESPACE")
+ADDRESSES = ("BASE_URL", "MEDIA_PUBLIC_WS_URL", "MEDIA_GRPC_ADVERTISE")
+
+# Every setting of docs/seams.md. MEDIA_NODE_ID has no default here: each node makes up its own.
+SETTINGS = frozenset(
+    (*DEFAULTS, *SERVERS, *ADDRESSES, "MEDIA_NODE_ID", *(name for name, _ in PORTS.values() if name))
+)
+
 DATABASE = "voiceplane"
-SIMULATED_NUMBER = "+15005550006"  # Twilio's own number for tests: valid as a caller, nobody's
+SIMULATED_NUMBER = "+15005550006"  # the caller's number of Twilio's own test credentials
 
 
 @dataclass(frozen=True)
 class Given:
-    """What the user set, and which of the services outside are to be the real ones."""
+    """What the user set, and which of the two services outside are the real ones."""
 
     values: Mapping[str, str]
     real_gemini: bool
@@ -62,89 +76,111 @@ class Given:
 
 
 def given(options: StackOptions) -> Given:
-    """The environment over the `.env` file; empty values count as not set."""
-    values: dict[str, str] = {}
-    if options.env_file is not None:
-        values |= {key: value for key, value in dotenv_values(options.env_file).items() if value}
-    values |= {key: value for key, value in os.environ.items() if value}
-    values |= options.environ
+    """The options' settings over the environment over `.env`; empty values count as not set."""
+    values = dict(os.environ)
+    if options.isolated:
+        values = {name: value for name, value in values.items() if name not in SETTINGS}
+    else:
+        file = {name: value or "" for name, value in dotenv_values(Path(".env")).items()}
+        values = file | {name: value for name, value in values.items() if value}
+    values = {name: value for name, value in (values | dict(options.environ)).items() if value}
+    real = not options.simulated
     return Given(
         values,
-        real_gemini=options.real_services and bool(values.get("GEMINI_API_KEY")),
-        real_twilio=options.real_services and bool(values.get("TWILIO_ACCOUNT_SID")),
+        real_gemini=real and "GEMINI_API_KEY" in values,
+        real_twilio=real and "TWILIO_ACCOUNT_SID" in values,
     )
 
 
-def wanted_ports(options: StackOptions, values: Mapping[str, str]) -> dict[str, int]:
-    """The port to ask for, by name; 0: any."""
+def wanted_ports(options: StackOptions, user: Given) -> dict[str, int]:
+    """The port to ask for, by name; 0: any. Those of components that will not run are left out."""
+    names = [
+        name
+        for name in PORTS
+        if not (name == "temporal_ui" and not options.ui)
+        and not (name.startswith("gemini") and user.real_gemini)
+        and not (name.startswith("twilio") and user.real_twilio)
+    ]
     if not options.usual_ports:
-        return dict.fromkeys(PORTS, 0)
-    return {name: int(values.get(variable) or usual) for name, (variable, usual) in PORTS.items()}
+        return dict.fromkeys(names, 0)
+    return {name: _port(user, *PORTS[name]) for name in names}
+
+
+def _port(user: Given, setting: str, usual: int) -> int:
+    value = user.values.get(setting, str(usual))
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:
+        raise StackError(f"{setting} is {value!r}; it must be a port, 1 to 65535")
+    return int(value)
 
 
 def child_environment(user: Given, ports: Mapping[str, int]) -> dict[str, str]:
     """Every variable of docs/seams.md, and whatever else the user's environment holds."""
+    at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     env = DEFAULTS | dict(user.values)
-    local = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-    env |= {variable: str(ports[name]) for name, (variable, _) in PORTS.items() if variable}
-    # The servers are the stack's own, whatever the user's settings name: nothing here touches another database.
+    env |= {setting: str(ports[name]) for name, (setting, _) in PORTS.items() if setting}
+    # The servers are the stack's own, whatever the user's settings name: it never touches another database.
     env |= {
-        "DATABASE_URL": f"postgresql://postgres@{local['postgres']}/{DATABASE}",
-        "REDIS_URL": f"redis://{local['valkey']}/0",
+        "DATABASE_URL": f"postgresql://postgres@{at['postgres']}/{DATABASE}",
+        "REDIS_URL": f"redis://{at['valkey']}/0",
         "REDIS_PASSWORD": "",
-        "TEMPORAL_HOST": local["temporal"],
+        "TEMPORAL_HOST": at["temporal"],
         "TEMPORAL_NAMESPACE": "default",
     }
     if not user.real_twilio:
         env |= {
-            "BASE_URL": f"http://{local['rest']}",
-            "TWILIO_API_BASE_URL": f"http://{local['twilio']}",
+            "BASE_URL": f"http://{at['rest']}",
+            "MEDIA_PUBLIC_WS_URL": f"ws://{at['media_ws']}",
+            "TWILIO_API_BASE_URL": f"http://{at['twilio']}",
             "TWILIO_ACCOUNT_SID": "AC" + secrets.token_hex(16),
             "TWILIO_AUTH_TOKEN": secrets.token_hex(16),
             "TWILIO_PHONE_NUMBER": SIMULATED_NUMBER,
-            "MEDIA_PUBLIC_WS_URL": f"ws://{local['media_ws']}",
         }
     if not user.real_gemini:
-        env |= {"GEMINI_BASE_URL": f"http://{local['gemini']}", "GEMINI_API_KEY": "simulated"}
-    env.setdefault("BASE_URL", f"http://{local['rest']}")
-    env.setdefault("TWILIO_PHONE_NUMBER", "")
-    env.setdefault("TWILIO_AUTH_TOKEN", "")
+        env |= {"GEMINI_BASE_URL": f"http://{at['gemini']}", "GEMINI_API_KEY": "simulated"}
+    env.setdefault("BASE_URL", f"http://{at['rest']}")
     env.setdefault("MEDIA_PUBLIC_WS_URL", f"ws://{env['MEDIA_HOST']}:{ports['media_ws']}")
     env.setdefault("MEDIA_GRPC_ADVERTISE", f"{env['MEDIA_HOST']}:{ports['media_grpc']}")
+    # What goes from one child to another must not pass through a proxy meant for the world outside.
+    for variable in ("NO_PROXY", "no_proxy"):
+        env[variable] = ",".join(filter(None, (env.get(variable), "127.0.0.1", "localhost")))
     return env
 
 
-SETTINGS = frozenset(DEFAULTS) | {variable for variable, _ in PORTS.values() if variable} | {
-    "BASE_URL",
-    "DATABASE_URL",
-    "REDIS_URL",
-    "TEMPORAL_HOST",
-    "TWILIO_ACCOUNT_SID",
-    "TWILIO_AUTH_TOKEN",
-    "TWILIO_PHONE_NUMBER",
-    "GEMINI_API_KEY",
-    "MEDIA_PUBLIC_WS_URL",
-    "MEDIA_GRPC_ADVERTISE",
-}  # fmt: skip
+def notices(user: Given) -> list[str]:
+    """What the user's settings lead to, where it may surprise."""
+    found = [
+        f"{name} is ignored: the stack starts its own server"
+        for name in ("DATABASE_URL", "REDIS_URL", "TEMPORAL_HOST")
+        if name in user.values
+    ]
+    if user.real_twilio:
+        found += [
+            f"calls go through Twilio, which needs {name} to be an address it can reach"
+            for name in ("BASE_URL", "MEDIA_PUBLIC_WS_URL")
+            if name not in user.values
+        ]
+    return found
 
 
 def endpoints(env: Mapping[str, str], ports: Mapping[str, int]) -> dict[str, str]:
     """Every address of the stack, as stack.json lists them."""
-    local = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-    return {
-        "rest": f"http://{local['rest']}",
-        "grpc": local["grpc"],
-        "media_ws": f"ws://{local['media_ws']}",
-        "media_grpc": local["media_grpc"],
-        "control_metrics": f"http://{local['control_metrics']}/metrics",
-        "media_metrics": f"http://{local['media_metrics']}/metrics",
-        "worker_metrics": f"http://{local['worker_metrics']}/metrics",
-        "temporal": local["temporal"],
-        "temporal_ui": f"http://{local['temporal_ui']}",
+    forms = {
+        "rest": "http://{}",
+        "grpc": "{}",
+        "media_ws": "ws://{}",
+        "media_grpc": "{}",
+        "control_metrics": "http://{}/metrics",
+        "media_metrics": "http://{}/metrics",
+        "worker_metrics": "http://{}/metrics",
+        "temporal": "{}",
+        "temporal_ui": "http://{}",
+        "gemini_admin": "http://{}",
+        "twilio_admin": "http://{}",
+    }
+    found = {name: form.format(f"127.0.0.1:{ports[name]}") for name, form in forms.items() if name in ports}
+    return found | {
         "postgres": env["DATABASE_URL"],
         "redis": env["REDIS_URL"],
         "gemini": env["GEMINI_BASE_URL"],
-        "gemini_admin": f"http://{local['gemini_admin']}",
         "twilio": env["TWILIO_API_BASE_URL"],
-        "twilio_admin": f"http://{local['twilio_admin']}",
     }

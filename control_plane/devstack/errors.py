@@ -23,7 +23,7 @@ class DataDirNotOurs(StackError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(
-            f"{path} is not empty and was not made by voiceplane; name an empty or a new folder with --data-dir"
+            f"{path} is not empty and was not made by voiceplane; name another folder with --data-dir"
         )
 
 

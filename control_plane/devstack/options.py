@@ -19,21 +19,23 @@ class GeminiMode(StrEnum):
 
 @dataclass(frozen=True)
 class StackOptions:
-    """Options of `voiceplane up`, and more that the tests use.
+    """Options of `voiceplane up`, and more that the demo and the tests use.
 
-    only: start these components and no others; empty: all of them.
+    data_dir: the stack's folder; fresh: wipe it first.
+    ui: serve Temporal's web interface.
+    simulated: Gemini and Twilio are the simulators even where credentials are given.
     usual_ports: ask for the ports of docs/seams.md; otherwise any free ones.
-    real_services: use Gemini and Twilio themselves where credentials are given; otherwise always the simulators.
-    env_file: settings to read beside the environment; None: none.
-    environ: settings that win over both.
+    isolated: ignore `.env` and the environment's settings, and so any credentials.
+    only: start these components and no others; empty: all of them.
+    environ: settings that win over the user's.
     """
 
     data_dir: Path = Path(".voiceplane")
     fresh: bool = False
     gemini_mode: GeminiMode = GeminiMode.SPEECH
     ui: bool = True
-    only: frozenset[str] = frozenset()
+    simulated: bool = False
     usual_ports: bool = True
-    real_services: bool = True
-    env_file: Path | None = Path(".env")
+    isolated: bool = False
+    only: frozenset[str] = frozenset()
     environ: Mapping[str, str] = field(default_factory=dict)

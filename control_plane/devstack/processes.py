@@ -7,72 +7,71 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from control_plane.devstack.component import Component
-from control_plane.devstack.options import GeminiMode, StackOptions
+from control_plane.devstack.environment import Given
+from control_plane.devstack.options import StackOptions
+
+STORES = frozenset({"postgres", "valkey", "temporal"})
 
 
 def components(
     options: StackOptions,
+    user: Given,
     ports: Mapping[str, int],
     env: Mapping[str, str],
     log: Callable[[str], Path],
-    *,
-    gemini: bool,
-    twilio: bool,
 ) -> list[Component]:
-    """Migrations, the simulators asked for, media, control, worker."""
+    """Migrations, a simulator for each service that is not the real one, media, control, worker.
 
-    def process(name: str, *argv: str, **rest: object) -> Component:
-        return Component(name, [sys.executable, "-m", *argv], env, log(name), **rest)  # type: ignore[arg-type]
+    Only the migrations wait for anything: the others bear with servers that are not there yet.
+    """
+
+    def python(*argv: str) -> list[str]:
+        return [sys.executable, "-m", *argv]
 
     def at(port: str) -> str:
         return f"127.0.0.1:{ports[port]}"
 
     found = [
-        process(
+        Component(
             "migrations",
-            *("control_plane.migrations", "upgrade"),
+            python("control_plane.migrations", "upgrade"),
+            env,
+            log("migrations"),
             after=frozenset({"postgres"}),
             uses=frozenset({"postgres"}),
             one_shot=True,
-        ),
+        )
     ]
-    if gemini:
-        found.append(process("gemini-sim", *_gemini(options.gemini_mode, ports), address=at("gemini")))
-    if twilio:
-        found.append(process("twilio-sim", *_twilio(ports, env), address=at("twilio")))
-    found += [
-        process(
+    if not user.real_gemini:
+        argv = python(
+            *("bench.sim.gemini", "--mode", options.gemini_mode.value),
+            *("--port", str(ports["gemini"]), "--admin-port", str(ports["gemini_admin"])),
+        )
+        found.append(Component("gemini-sim", argv, env, log("gemini-sim"), address=f"ws://{at('gemini')}"))
+    if not user.real_twilio:
+        argv = python(
+            *("bench.sim.twilio", "--account-sid", env["TWILIO_ACCOUNT_SID"]),
+            *("--auth-token", env["TWILIO_AUTH_TOKEN"]),
+            *("--port", str(ports["twilio"]), "--admin-port", str(ports["twilio_admin"])),
+        )
+        found.append(Component("twilio-sim", argv, env, log("twilio-sim"), address=f"http://{at('twilio')}"))
+    return [
+        *found,
+        Component(
             "media",
-            "media_plane",
+            python("media_plane"),
+            env,
+            log("media"),
             uses=frozenset({"valkey", "gemini-sim", "twilio-sim"}),
-            address=f"ws {at('media_ws')}, grpc {at('media_grpc')}",
+            address=f"ws://{at('media_ws')}, grpc {at('media_grpc')}",
         ),
-        process(
+        Component(
             "control",
-            "control_plane",
-            uses=frozenset({"postgres", "valkey", "temporal", "media", "twilio-sim"}),
+            python("control_plane"),
+            env,
+            log("control"),
+            uses=STORES | {"media", "twilio-sim"},
             address=f"http://{at('rest')}, grpc {at('grpc')}",
         ),
-        process(
-            "worker",
-            "workflows",
-            uses=frozenset({"postgres", "valkey", "temporal", "media", "twilio-sim"}),
-        ),
-    ]
-    return found
-
-
-def _gemini(mode: GeminiMode, ports: Mapping[str, int]) -> list[str]:
-    return [
-        "bench.sim.gemini",
-        *("--port", str(ports["gemini"]), "--admin-port", str(ports["gemini_admin"])),
-        *("--mode", mode.value),
-    ]
-
-
-def _twilio(ports: Mapping[str, int], env: Mapping[str, str]) -> list[str]:
-    return [
-        "bench.sim.twilio",
-        *("--port", str(ports["twilio"]), "--admin-port", str(ports["twilio_admin"])),
-        *("--account-sid", env["TWILIO_ACCOUNT_SID"], "--auth-token", env["TWILIO_AUTH_TOKEN"]),
+        Component("worker", python("workflows"), env, log("worker"), uses=STORES | {"media", "twilio-sim"}),
     ]

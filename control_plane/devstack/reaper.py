@@ -1,25 +1,26 @@
 """The stack's last line of defence: a process that outlives the launcher and ends what it left behind.
 
-    python -m control_plane.devstack.reaper GRACE_SECONDS
+    python reaper.py GRACE_SECONDS
 
 Standard input is a pipe. Each child of the stack writes one line to it as it starts, before it becomes the
-program it is meant to be: `+ PID SIGNAL` (`+ 4711 INT`), PID being also its process group. The launcher writes
-`- PID` once the child has gone. The pipe ends when the launcher has, in whatever way: every group that is still
-there then gets its signal, newest first, and `SIGKILL` after the grace.
+program it is meant to be: `+ PID SIGNAL` (`+ 4711 INT`); PID is its process group too. The launcher writes
+`- PID` once the child has gone. The pipe ends when the launcher has, in whatever way: every group that is
+still there then gets its signal, newest first, and SIGKILL after the grace.
 
-The reaper has a session of its own, so Ctrl-C in the launcher's terminal does not reach it. It also holds the
-data folder's lock (inherited, as every open file not marked otherwise), so no second stack can start in the
-folder before the last process of the first one is gone. Standard library only: it must be cheap and must not
-fail.
+The reaper has a session of its own, so Ctrl-C in the launcher's terminal does not reach it. It inherits the
+data folder's lock, so no second stack starts in the folder before the last process of the first has gone.
+Standard library only: it must be cheap and must not fail.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 POLL_S = 0.02
 
@@ -32,38 +33,49 @@ def follow(lines: Iterable[str], groups: dict[int, signal.Signals]) -> None:
                 groups[int(pid)] = signal.Signals[f"SIG{name}"]
             case ["-", pid]:
                 groups.pop(int(pid), None)
-            case _:
-                # A line cut short by its writer's death: that process never became anything.
-                continue
 
 
-def alive(group: int) -> bool:
-    """Whether any process is left in the group (a zombie counts until its parent has seen it)."""
+def end(groups: dict[int, signal.Signals], grace_s: float) -> None:
+    """Signal every group's leader, newest first; kill the groups that are still there after the grace."""
+    gone = (ProcessLookupError, PermissionError)  # or somebody else's by now
+    for pid, signum in reversed(groups.items()):
+        with contextlib.suppress(*gone):
+            os.kill(pid, signum)
+    deadline = time.monotonic() + grace_s
+    while living(groups.keys()) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    for pid in living(groups.keys()):
+        with contextlib.suppress(*gone):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def living(groups: Iterable[int]) -> set[int]:
+    """Those of the groups in which a process runs.
+
+    A dead process that nobody has waited for yet is still in its group, and stays there for good where the
+    machine's first process does not wait for others' children (a container, often). /proc tells them apart.
+    """
+    wanted = set(groups)
+    if not Path("/proc/self/stat").exists():
+        return {group for group in wanted if _has_members(group)}
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            # "pid (name) state parent group …"; the name may hold anything, brackets too
+            state, _, group = stat.read_bytes().rpartition(b")")[2].split()[:3]
+            if state not in (b"Z", b"X"):
+                found.add(int(group))
+    return wanted & found
+
+
+def _has_members(group: int) -> bool:
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # somebody is there, only not ours to signal
+        return True
     return True
-
-
-def end(groups: dict[int, signal.Signals], grace_s: float) -> None:
-    """Signal every group's leader, newest first; kill the groups that are still there after the grace."""
-    for pid, signum in reversed(groups.items()):
-        _send(os.kill, pid, signum)
-    deadline = time.monotonic() + grace_s
-    while any(map(alive, groups)) and time.monotonic() < deadline:
-        time.sleep(POLL_S)
-    for pid in groups:
-        _send(os.killpg, pid, signal.SIGKILL)
-
-
-def _send(call: object, pid: int, signum: signal.Signals) -> None:
-    try:
-        call(pid, signum)  # type: ignore[operator]
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """The whole system as child processes of this one.
 
-    async with Stack(StackOptions()) as stack:   # returns when everything is ready
+    async with Stack(StackOptions()) as stack:   # entered when everything is ready
         stack.endpoints["rest"]
-        await stack.died()                       # returns only by raising: which child died
+        await stack.died()                       # raises ChildFailed: which child ended, and its last words
 
 Leaving the block stops everything, users before what they use. If this process is killed instead, the reaper
 does it (`control_plane.devstack.reaper`).
@@ -11,37 +11,40 @@ does it (`control_plane.devstack.reaper`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import os
-import sys
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from control_plane.devstack import environment, postgres, processes, reaper, temporal, valkey
+from control_plane.devstack import plan, postgres
 from control_plane.devstack.child import Child, ReadyPipe, last_lines
-from control_plane.devstack.component import Account, Component, NotYet
+from control_plane.devstack.component import Component, NotYet
 from control_plane.devstack.datadir import DataDir
 from control_plane.devstack.errors import ChildFailed
+from control_plane.devstack.launcher import GRACE_S, Launcher
 from control_plane.devstack.options import StackOptions
 from control_plane.devstack.ports import PortAllocator
 from control_plane.devstack.state import Observer, Phase, State, Unobserved, write_state_file
 
 PROBE_EVERY_S = 0.03
-REAPER_GRACE_S = 5.0
+# A stack whose launcher was killed is still being ended by its reaper.
+LOCK_WAIT_S = 2 * GRACE_S
 
 
 class Stack:
-    """See the module."""
+    """See the module.
+
+    failure: the child that ended though it should not have; None: none did.
+    stopping: the end has begun.
+    """
 
     def __init__(self, options: StackOptions, *, observer: Observer | None = None) -> None:
         self.options = options
         self.data_dir = DataDir(options.data_dir)
         self.states: dict[str, State] = {}
-        self.env: dict[str, str] = {}
-        self.endpoints: dict[str, str] = {}
+        self.env: Mapping[str, str] = {}
+        self.endpoints: Mapping[str, str] = {}
         self.failure: ChildFailed | None = None
         self._observer = observer or Unobserved()
         self._ports = PortAllocator()
@@ -49,15 +52,13 @@ class Stack:
         self._children: dict[str, Child] = {}
         self._ready: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[object]] = set()
-        self._reaper_fd = -1
-        self._reaper: asyncio.subprocess.Process | None = None
-        self._hurry = asyncio.Event()
-        self._stopping = False
+        self._launcher: Launcher | None = None
         self._failed = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self.stopping = False
 
     async def __aenter__(self) -> Stack:
-        # A stack whose launcher was killed is still being ended by its reaper.
-        await asyncio.to_thread(self.data_dir.open, wait_s=2 * REAPER_GRACE_S)
+        await asyncio.to_thread(self.data_dir.open, wait_s=LOCK_WAIT_S)
         try:
             await self._start()
         except BaseException:
@@ -69,9 +70,9 @@ class Stack:
         await self._stop()
 
     async def died(self) -> None:
-        """Wait for a child to end that should not; raises ChildFailed for it."""
+        """Wait for a child to end that should not, and raise ChildFailed for it."""
         await self._failed.wait()
-        assert self.failure is not None
+        assert self.failure is not None  # set before the event
         raise self.failure
 
     def hurry(self) -> None:
@@ -84,13 +85,22 @@ class Stack:
         if self.options.fresh:
             self.data_dir.wipe()
             postgres.wipe(self.data_dir.path)
-        self._plan()
-        await self._start_reaper()
+        made = plan.make(self.options, self.data_dir, self._ports)
+        self.env, self.endpoints = made.env, made.endpoints
+        for component in made.components:
+            self._components[component.name] = component
+            self._ready[component.name] = asyncio.Event()
+            self._set(State(component.name, Phase.WAITING, component.address))
+        for sentence in made.notices:
+            self._observer.notice(sentence)
         started_at = datetime.now(UTC)
-        for component in self._components.values():
-            self._spawn(self._bring_up(component))
-        ready, failed = self._spawn(self._all_ready()), self._spawn(self._failed.wait())
-        await asyncio.wait((ready, failed), return_when=asyncio.FIRST_COMPLETED)
+        self._launcher = Launcher(self.data_dir.log_file("reaper"), self.data_dir.lock_fd)
+        await self._launcher.open()
+        self._spawn(self._watch_reaper(self._launcher))
+        for component in made.components:
+            self._spawn(self._bring_up(component, self._launcher))
+        all_ready, failed = self._spawn(self._all_ready()), self._spawn(self._failed.wait())
+        await asyncio.wait((all_ready, failed), return_when=asyncio.FIRST_COMPLETED)
         if self.failure is not None:
             raise self.failure
         self._ports.release()
@@ -98,137 +108,61 @@ class Stack:
             self.data_dir.state_file,
             data_dir=self.data_dir.path,
             started_at=started_at,
-            env={name: self.env.get(name, "") for name in sorted(environment.SETTINGS)},
+            env=made.settings,
             endpoints=self.endpoints,
             states=self.states.values(),
             notes={name: component.notes for name, component in self._components.items()},
         )
 
-    def _plan(self) -> None:
-        user = environment.given(self.options)
-        ports = self._ports.allocate(environment.wanted_ports(self.options, user.values))
-        for name, (usual, given) in self._ports.moved.items():
-            self._observer.notice(f"port {usual} is taken: {name} is on {given}")
-        self.env = environment.child_environment(user, ports)
-        self.endpoints = environment.endpoints(self.env, ports)
-        ui_port = ports["temporal_ui"] if self.options.ui else None
-        if ui_port is None:
-            del self.endpoints["temporal_ui"]
-        log = self.data_dir.log_file
-        for component in (
-            postgres.component(self.data_dir, ports["postgres"], self.env, log("postgres")),
-            valkey.component(self.data_dir, ports["valkey"], self.env, log("valkey")),
-            temporal.component(self.data_dir, ports["temporal"], ui_port, self.env, log("temporal")),
-            *processes.components(
-                self.options,
-                ports,
-                self.env,
-                log,
-                gemini=not user.real_gemini,
-                twilio=not user.real_twilio,
-            ),
-        ):
-            if not self.options.only or component.name in self.options.only:
-                self._components[component.name] = component
-                self._ready[component.name] = asyncio.Event()
-                self._set(State(component.name, Phase.WAITING, address=component.address))
-
-    async def _start_reaper(self) -> None:
-        read_fd, self._reaper_fd = os.pipe()
-        try:
-            self._reaper = await asyncio.create_subprocess_exec(
-                # Isolated and without site-packages: it needs nothing of them, and starts in a few milliseconds.
-                *(sys.executable, "-I", "-S", reaper.__file__, str(REAPER_GRACE_S)),
-                stdin=read_fd,
-                start_new_session=True,
-                pass_fds=(self.data_dir.lock_fd,),
-                cwd="/",
-            )
-        finally:
-            os.close(read_fd)
-        self._spawn(self._watch_reaper(self._reaper))
-
-    async def _bring_up(self, component: Component) -> None:
+    async def _bring_up(self, component: Component, launcher: Launcher) -> None:
         for name in component.after & self._ready.keys():
             await self._ready[name].wait()
         started = time.monotonic()
-        self._set(State(component.name, Phase.STARTING, address=component.address))
+        self._set(State(component.name, Phase.STARTING, component.address))
         try:
             async with asyncio.timeout(component.ready_timeout_s):
-                if component.prepare is not None:
-                    await component.prepare(component, self)
-                child = await self._launch(component)
+                for argv in component.prepare():
+                    await self._run(component, argv, launcher)
+                if component.one_shot:
+                    await self._run(component, component.argv, launcher)
+                else:
+                    await self._serve(component, launcher)
         except TimeoutError:
-            what = f"was not ready within {component.ready_timeout_s:.0f} s"
-            self._fail(ChildFailed(component.name, what, component.log, last_lines(component.log)))
-            return
+            self._fail(_failed(component, f"was not ready within {component.ready_timeout_s:.0f} s"))
         except ChildFailed as failure:
             self._fail(failure)
-            return
-        ready_s = time.monotonic() - started
-        phase = Phase.DONE if component.one_shot else Phase.READY
-        self._set(State(component.name, phase, component.address, child.pid, component.log, ready_s))
-        self._ready[component.name].set()
+        else:
+            child = self._children.get(component.name)
+            phase, pid = (Phase.READY, child.pid) if child else (Phase.DONE, 0)
+            ready_s = time.monotonic() - started
+            self._set(State(component.name, phase, component.address, pid, component.log, ready_s))
+            self._ready[component.name].set()
 
-    async def _launch(self, component: Component) -> Child:
-        """Start the component's process and wait until it serves; or, of a one-shot, until it has ended well."""
-        if component.one_shot:
-            return await self._run(component, component.argv, component.account)
-        pipe = ReadyPipe() if component.probe is None else None
-        try:
-            env = component.env
-            if pipe is not None:
-                env = {**env, "VOICEPLANE_READY_FD": str(pipe.write_fd)}
-            child = await self._child(component, component.argv, env, pipe)
-            self._children[component.name] = child
-            self._spawn(self._watch(component, child))
-            if pipe is None:
-                await _probe(component)
-            elif await pipe.message() is None:
-                # It may live on without a word; then the timeout ends the wait.
-                raise _ended(component, await child.wait())
-        finally:
-            if pipe is not None:
-                pipe.close()
-        return child
-
-    async def run(self, component: Component, argv: Sequence[str], *, account: Account | None = None) -> None:
-        """Run a program for a component, to its end (component.Runner)."""
-        await self._run(component, argv, account)
-
-    async def _run(self, component: Component, argv: Sequence[str], account: Account | None) -> Child:
-        component = dataclasses.replace(component, account=account)
-        child = await self._child(component, argv, component.env, None)
+    async def _run(self, component: Component, argv: Sequence[str], launcher: Launcher) -> None:
+        """Run a program to its end; raises ChildFailed unless that is a good one."""
+        child = await launcher.start(component, argv, component.env)
         self._children[component.name] = child
         status = await child.wait()
         del self._children[component.name]
-        self._tell_reaper_gone(child.pid)
-        if status != 0 and not self._stopping:
-            program = Path(argv[0]).name if not component.one_shot else "it"
-            raise ChildFailed(
-                component.name,
-                f"failed: {program} {describe(status)}",
-                component.log,
-                last_lines(component.log),
-            )
-        return child
+        launcher.gone(child)
+        if status != 0:
+            raise _failed(component, f"failed: {Path(argv[0]).name} {describe(status)}")
 
-    async def _child(
-        self, component: Component, argv: Sequence[str], env: Mapping[str, str], pipe: ReadyPipe | None
-    ) -> Child:
-        child = await Child.start(
-            argv,
-            env=env,
-            log=component.log,
-            announce_fd=self._reaper_fd,
-            cwd=component.cwd,
-            account=component.account,
-            pass_fds=() if pipe is None else (pipe.write_fd,),
-            stop_signal=component.stop_signal,
-        )
-        if pipe is not None:
-            pipe.child_has_it()
-        return child
+    async def _serve(self, component: Component, launcher: Launcher) -> None:
+        """Start the component's process and wait until it serves."""
+        ready = ReadyPipe() if component.probe is None else None
+        try:
+            child = await launcher.start(component, component.argv, component.env, ready)
+            self._children[component.name] = child
+            self._spawn(self._watch(component, child))
+            if ready is None:
+                await _probe(component)
+            elif await ready.message() is None:
+                # It may live on without a word; then the timeout ends the wait.
+                raise _failed(component, describe(await child.wait()))
+        finally:
+            if ready is not None:
+                ready.close()
 
     async def _all_ready(self) -> None:
         for ready in self._ready.values():
@@ -237,15 +171,17 @@ class Stack:
     # -- watch -----------------------------------------------------------------------------------------------
 
     async def _watch(self, component: Component, child: Child) -> None:
-        self._fail(_ended(component, await child.wait()))
+        status = await child.wait()
+        self._fail(_failed(component, describe(status)))
 
-    async def _watch_reaper(self, process: asyncio.subprocess.Process) -> None:
-        status = await process.wait()
-        self._fail(ChildFailed("reaper", describe(status), self.data_dir.path, []))
+    async def _watch_reaper(self, launcher: Launcher) -> None:
+        status = await launcher.died()
+        log = self.data_dir.logs / "reaper.log"
+        self._fail(ChildFailed("reaper", describe(status), log, last_lines(log)))
 
     def _fail(self, failure: ChildFailed) -> None:
-        if self.failure is not None or self._stopping:
-            return
+        if self.failure is not None or self.stopping:
+            return  # others follow the first one into the grave
         self.failure = failure
         if failure.name in self.states:
             self._set(dataclasses.replace(self.states[failure.name], phase=Phase.FAILED))
@@ -254,7 +190,7 @@ class Stack:
     # -- stop ------------------------------------------------------------------------------------------------
 
     async def _stop(self) -> None:
-        self._stopping = True
+        self.stopping = True
         self.data_dir.state_file.unlink(missing_ok=True)
         for task in self._tasks:
             task.cancel()
@@ -263,35 +199,24 @@ class Stack:
         try:
             await asyncio.gather(*(self._stop_child(name, gone) for name in gone))
         finally:
-            await self._stop_reaper()
+            if self._launcher is not None:
+                await self._launcher.close()
             self._ports.release()
             self.data_dir.close()
 
     async def _stop_child(self, name: str, gone: Mapping[str, asyncio.Event]) -> None:
-        component = self._components[name]
         for user in self._components.values():
             if name in user.uses and user.name in gone:
                 await gone[user.name].wait()
-        child = self._children[name]
-        state = self.states[name]
-        self._set(dataclasses.replace(state, phase=Phase.STOPPING))
-        orderly = await child.stop(component.stop_grace_s, self._hurry)
-        self._tell_reaper_gone(child.pid)
-        phase = state.phase if state.phase is Phase.FAILED else Phase.STOPPED if orderly else Phase.KILLED
-        self._set(dataclasses.replace(state, phase=phase))
+        child, state = self._children[name], self.states[name]
+        if state.phase is not Phase.FAILED:
+            self._set(dataclasses.replace(state, phase=Phase.STOPPING))
+        orderly = await child.stop(self._components[name].stop_grace_s, self._hurry)
+        assert self._launcher is not None  # it started the child
+        self._launcher.gone(child)
+        if state.phase is not Phase.FAILED:
+            self._set(dataclasses.replace(state, phase=Phase.STOPPED if orderly else Phase.KILLED))
         gone[name].set()
-
-    async def _stop_reaper(self) -> None:
-        """The end of its pipe ends it, and whatever it still knows of."""
-        if self._reaper_fd >= 0:
-            os.close(self._reaper_fd)
-            self._reaper_fd = -1
-        if self._reaper is not None:
-            await self._reaper.wait()
-
-    def _tell_reaper_gone(self, pid: int) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._reaper_fd, f"- {pid}\n".encode())
 
     def _spawn(self, coroutine: Coroutine[None, None, object]) -> asyncio.Task[object]:
         task = asyncio.create_task(coroutine)
@@ -312,8 +237,8 @@ async def _probe(component: Component) -> None:
             await asyncio.sleep(PROBE_EVERY_S)
 
 
-def _ended(component: Component, status: int) -> ChildFailed:
-    return ChildFailed(component.name, describe(status), component.log, last_lines(component.log))
+def _failed(component: Component, what: str) -> ChildFailed:
+    return ChildFailed(component.name, what, component.log, last_lines(component.log))
 
 
 def describe(status: int) -> str:

@@ -1,4 +1,4 @@
-"""What is known of a running stack: each component's state, and the file that lists everything (docs/seams.md)."""
+"""What is known of a running stack: each component's state, and stack.json, which lists everything."""
 
 from __future__ import annotations
 
@@ -88,16 +88,3 @@ def write_state_file(
         json.dump(content, file, indent=1)
         file.write("\n")
     unfinished.replace(path)
-
-
-def read_state_file(data_dir: Path) -> dict[str, object] | None:
-    """stack.json of a stack that runs in the folder; None when none does."""
-    try:
-        content = json.loads((data_dir / "stack.json").read_text())
-        os.kill(content["pid"], 0)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    except PermissionError:
-        pass
-    assert isinstance(content, dict)
-    return content

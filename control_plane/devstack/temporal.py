@@ -42,8 +42,9 @@ def component(
 
 async def _describe_namespace(port: int) -> None:
     """Pass when the frontend answers for the default namespace, which the dev server makes as it starts."""
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        describe = channel.unary_unary(DESCRIBE_NAMESPACE)
+    options = (("grpc.enable_http_proxy", 0),)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+        describe: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(DESCRIBE_NAMESPACE)
         try:
             await describe(DEFAULT_NAMESPACE, timeout=2.0)
         except grpc.aio.AioRpcError as error:

@@ -13,7 +13,10 @@ from control_plane.devstack.datadir import DataDir
 
 def component(data_dir: DataDir, port: int, environ: Mapping[str, str], log: Path) -> Component:
     folder = data_dir.path / "valkey"
-    folder.mkdir(exist_ok=True)
+
+    def prepare() -> tuple[()]:
+        folder.mkdir(exist_ok=True)
+        return ()
 
     async def probe() -> None:
         await _ping(port)
@@ -28,6 +31,7 @@ def component(data_dir: DataDir, port: int, environ: Mapping[str, str], log: Pat
         ],
         env=environ,
         log=log,
+        prepare=prepare,
         probe=probe,
         address=f"127.0.0.1:{port}",
     )

@@ -26,21 +26,26 @@ class Servers:
         return self.database_url
 
 
+def temporary_folder() -> Path:
+    """A new folder that others may enter: root's PostgreSQL runs as another user and has to get in."""
+    folder = Path(tempfile.mkdtemp(prefix="voiceplane-test-"))
+    folder.chmod(0o755)
+    return folder
+
+
 @asynccontextmanager
 async def running_stack(
     only: frozenset[str] = frozenset(), gemini_mode: GeminiMode = GeminiMode.SCRIPTED
 ) -> AsyncIterator[Stack]:
     """A stack on free ports that sees nothing of the developer's settings or credentials."""
-    folder = Path(tempfile.mkdtemp(prefix="voiceplane-test-"))
-    folder.chmod(0o755)  # started by root, PostgreSQL runs as another user and has to get in
+    folder = temporary_folder()
     options = StackOptions(
         data_dir=folder / "data",
         gemini_mode=gemini_mode,
         ui=False,
         only=only,
         usual_ports=False,
-        real_services=False,
-        env_file=None,
+        isolated=True,
     )
     try:
         async with Stack(options) as stack:

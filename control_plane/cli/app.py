@@ -1,0 +1,93 @@
+"""`voiceplane`: each command in a file of its own, imported when it is called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from control_plane.cli import db
+from control_plane.devstack.options import GeminiMode, StackOptions
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Phone calls joined to the Gemini Live API.",
+)
+app.add_typer(db.app, name="db")
+
+DataDir = Annotated[Path, typer.Option(help="Where the stack keeps its data and logs.")]
+
+
+@app.command()
+def up(
+    data_dir: DataDir = StackOptions.data_dir,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the stack's data first.")] = False,
+    gemini_mode: Annotated[
+        GeminiMode, typer.Option(help="How the Gemini simulator replies: by ear, or from a script.")
+    ] = GeminiMode.SPEECH,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Leave out Temporal's web interface.")] = False,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Use the simulators even with credentials in the settings.")
+    ] = False,
+) -> None:
+    """Run everything in the foreground: servers, simulators, media plane, control plane, worker."""
+    from rich.console import Console
+
+    from control_plane.devstack.up import up as run
+
+    options = StackOptions(
+        data_dir=data_dir, fresh=fresh, gemini_mode=gemini_mode, ui=not no_ui, simulated=simulated
+    )
+    raise typer.Exit(asyncio.run(run(options, Console())))
+
+
+@app.command()
+def down(data_dir: DataDir = StackOptions.data_dir) -> None:
+    """Stop the stack that runs in a data folder, and wait until it has."""
+    from control_plane.cli.running import stop
+
+    raise typer.Exit(stop(data_dir))
+
+
+@app.command()
+def status(
+    data_dir: DataDir = StackOptions.data_dir,
+    json: Annotated[bool, typer.Option("--json", help="Print stack.json and what each process is.")] = False,
+) -> None:
+    """Show the processes and addresses of the stack that runs in a data folder."""
+    from control_plane.cli.running import show
+
+    raise typer.Exit(show(data_dir, as_json=json))
+
+
+@app.command()
+def media() -> None:
+    """Run one media node: `python -m media_plane`."""
+    _become("media_plane")
+
+
+@app.command()
+def control() -> None:
+    """Run the control plane: `python -m control_plane`."""
+    _become("control_plane")
+
+
+@app.command()
+def worker() -> None:
+    """Run a Temporal worker: `python -m workflows`."""
+    _become("workflows")
+
+
+def _become(module: str) -> None:
+    """Replace this process: signals and exit status are the module's own."""
+    os.execv(sys.executable, [sys.executable, "-m", module])
+
+
+def main() -> None:
+    app()

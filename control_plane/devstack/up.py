@@ -1,0 +1,61 @@
+"""`voiceplane up`: a stack in the foreground, until a signal or a child's death ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from rich.console import Console
+
+from control_plane.devstack.errors import ChildFailed, StackError
+from control_plane.devstack.options import StackOptions
+from control_plane.devstack.progress import print_endpoints, progress
+from control_plane.devstack.stack import Stack
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+async def up(options: StackOptions, console: Console) -> int:
+    """Run a stack; the exit status: 0 after a signal, 1 when it could not start or a child died.
+
+    The first signal stops everything in order; a second one kills what is still stopping.
+    """
+    with progress(console) as display:
+        stack = Stack(options, observer=display)
+        running = asyncio.ensure_future(_run(stack, console))
+        loop = asyncio.get_running_loop()
+
+        def on_signal() -> None:
+            if stack.stopping or running.cancelling():
+                stack.hurry()
+            else:
+                running.cancel()
+
+        for signum in ENDING_SIGNALS:
+            loop.add_signal_handler(signum, on_signal)
+        try:
+            await running
+        except asyncio.CancelledError:
+            return 0
+        except StackError as error:
+            failure = error
+        finally:
+            for signum in ENDING_SIGNALS:
+                loop.remove_signal_handler(signum)
+    print_failure(console, failure)
+    return 1
+
+
+async def _run(stack: Stack, console: Console) -> None:
+    async with stack:
+        print_endpoints(console, stack.endpoints)
+        console.print("ready; Ctrl-C stops everything")
+        await stack.died()
+
+
+def print_failure(console: Console, failure: StackError) -> None:
+    """Say what went wrong; of a child, its last words too."""
+    if isinstance(failure, ChildFailed):
+        for line in failure.last_lines:
+            console.print(f"  {failure.name} | {line}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"error: {failure}", style="bold red", highlight=False, markup=False, soft_wrap=True)
