@@ -29,7 +29,7 @@ class Response:
     response_ms: float
     turn_detection_ms: float | None = None  # callee stopped -> the model decided that the turn was over
     model_ms: float | None = None  # -> the model sent its first audio
-    delivery_ms: float | None = None  # -> audible to the callee: media plane, Twilio's playout, leading silence
+    delivery_ms: float | None = None  # -> audible: media plane, Twilio's playout, leading silence
 
 
 @dataclass
@@ -156,7 +156,7 @@ def read_wav(data: bytes) -> tuple[npt.NDArray[np.int16], int]:
     with wave.open(io.BytesIO(data)) as source:
         if (source.getnchannels(), source.getsampwidth()) != (2, 2):
             raise ValueError(
-                f"the recording has {source.getnchannels()} channels of {source.getsampwidth()} bytes, not 2 of 2"
+                f"the recording has {source.getnchannels()} channels of {source.getsampwidth()} bytes, not 2×2"
             )
         samples = np.frombuffer(source.readframes(source.getnframes()), np.int16)
         return samples.reshape(-1, 2), source.getframerate()

@@ -1,4 +1,4 @@
-"""The demo as a client of voiceplane: REST to place calls, gRPC to watch them, the simulators' admin pages to listen.
+"""The demo as a client of voiceplane: REST to place calls, gRPC to watch, the simulators' admin pages to listen.
 
 It talks to the stack only as a user's program would; nothing here imports a plane.
 """
@@ -33,9 +33,7 @@ class Client:
 
     @classmethod
     def connect(cls, endpoints: Mapping[str, str]) -> Client:
-        return cls(
-            endpoints, httpx.AsyncClient(timeout=10.0), grpc.aio.insecure_channel(endpoints["grpc"])
-        )
+        return cls(endpoints, httpx.AsyncClient(timeout=10.0), grpc.aio.insecure_channel(endpoints["grpc"]))
 
     async def close(self) -> None:
         await self.http.aclose()
@@ -83,9 +81,7 @@ class Client:
             raise DemoError(f"call {workflow_id} had no result after {timeout_s:.0f} s") from None
 
     async def timeline(self, call_sid: str) -> list[dict[str, Any]]:
-        return list(
-            await self._json("GET", f"{self.endpoints['twilio_admin']}/calls/{call_sid}/timeline")
-        )
+        return list(await self._json("GET", f"{self.endpoints['twilio_admin']}/calls/{call_sid}/timeline"))
 
     async def recording(self, call_sid: str) -> bytes:
         """Two-channel WAV: left what the callee said, right what the callee heard."""

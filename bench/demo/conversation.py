@@ -17,6 +17,7 @@ class ConversationPrinter:
         self._console = console
         self._live = console.is_terminal
         self._open_segment = 0
+        self.call_sid = ""  # Twilio's, once the stream has started
 
     async def follow(self, events: AsyncIterator[CallEvent]) -> None:
         async for event in events:
@@ -34,11 +35,13 @@ class ConversationPrinter:
                 f"model session ready in {ready.connect_ms + ready.setup_ms} ms, while the phone rings"
             )
         elif kind == "stream_started":
+            self.call_sid = event.stream_started.call_sid
             self._note("answered; audio flows")
         elif kind == "interrupted":
             cut = event.interrupted
             self._note(
-                f"barge-in: {cut.discarded_ms} ms of unheard speech cleared, {cut.flush_us} µs after the model said so"
+                f"barge-in: {cut.discarded_ms} ms of unheard speech cleared,"
+                f" {cut.flush_us} µs after the model said so"
             )
         elif kind == "dtmf_received":
             self._note(f"key {event.dtmf_received.digit}")

@@ -29,17 +29,17 @@ def decode(source: Path, *, until_s: float | None = None) -> npt.NDArray[np.int1
     Raises ValueError naming the file when it holds no audio.
     """
     resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
-    pieces: list[npt.NDArray[np.int16]] = []
+    frames: list[av.AudioFrame] = []
     try:
         with av.open(str(source)) as container:
             for frame in container.decode(audio=0):
-                pieces += [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]
-            pieces += [out.to_ndarray().reshape(-1) for out in resampler.resample(None)]
+                frames += resampler.resample(frame)
+            frames += resampler.resample(None)
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"{source} is not an audio file: {error}") from error
-    if not pieces:
+    if not frames:
         raise ValueError(f"{source} holds no audio")
-    samples = np.concatenate(pieces).astype(np.int16)
+    samples = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.int16)
     return samples if until_s is None else samples[: int(until_s * RATE)]
 
 
