@@ -200,10 +200,12 @@ class FollowEvents:
     """Activity `follow_events`: copy the call's event stream to Postgres and signal coarse facts.
 
     Runs until StreamEnded is read and written. Heartbeats carry the last entry id written, so a restarted
-    worker goes on where the old one stopped.
+    worker goes on where the old one stopped. With `drain` it stops at the stream's last entry instead: the
+    media node is gone, and no StreamEnded will come.
     """
 
     workflow_id: str
+    drain: bool = False
 
 
 @dataclass
@@ -244,10 +246,9 @@ class CallResult:
 @dataclass(frozen=True)
 class ErrorTypes:
     dial_refused: str = "DialRefused"  # Twilio said no for good: bad number, geo permission, credentials
-    dial_ambiguous: str = "DialAmbiguous"  # unknown whether Twilio placed the call; never retried blindly
     no_node: str = "NoMediaNode"
     model_refused: str = "ModelRefused"  # the model's setup was refused for good
-    non_retryable: list[str] = field(default_factory=lambda: ["DialRefused", "DialAmbiguous", "ModelRefused"])
+    non_retryable: list[str] = field(default_factory=lambda: ["DialRefused", "ModelRefused"])
 
 
 ERRORS = ErrorTypes()

@@ -1,0 +1,155 @@
+"""The registry of media nodes in Redis, and the gRPC slow lane to each. Implements `ports.MediaNodes`."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import grpc
+import structlog
+from redis.asyncio import Redis
+
+from control_plane.adapters.redis_client import reached
+from control_plane.errors import ControlPlaneError, DependencyUnavailable, ModelRefused, NodeFull
+from control_plane.service.ports import MediaNode
+from protos.voiceplane.media.v1 import media_pb2
+from protos.voiceplane.media.v1.media_pb2_grpc import MediaPlaneStub
+from workflows.contracts import PreparedMedia, PrepareMedia
+
+if TYPE_CHECKING:
+    from protos.voiceplane.media.v1.media_pb2_grpc import MediaPlaneAsyncStub
+
+_log = structlog.get_logger(__name__)
+
+# Opening the model's session takes well under a second; TLS across continents and a slow setup fit in 6.
+PREPARE_TIMEOUT_S = 6.0
+END_TIMEOUT_S = 3.0
+# Nodes come and go with their addresses; a hundred is more than a control plane has at once.
+MAX_CHANNELS = 128
+
+_CHANNEL_OPTIONS = [
+    ("grpc.keepalive_time_ms", 20_000),  # a node lost without a FIN is noticed within 25 s
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 0),  # nodes would answer idle pings with GOAWAY
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),  # a restarted node is used again at once
+]
+
+
+class RegisteredMediaNodes:
+    """Create and use it in one event loop (grpc.aio's rule); `close` at the end."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
+
+    async def live(self) -> Sequence[MediaNode]:
+        """Every node with a heartbeat, by id; forgets those without one. Raises DependencyUnavailable."""
+        async with reached():
+            ids = sorted(_text(raw) for raw in await self._redis.smembers("nodes"))
+            if not ids:
+                return []
+            values = await self._redis.mget([f"node:{node_id}" for node_id in ids])
+            gone = [node_id for node_id, value in zip(ids, values, strict=True) if value is None]
+            if gone:
+                await self._redis.srem("nodes", *gone)
+        nodes = []
+        for node_id, value in zip(ids, values, strict=True):
+            if value is None:
+                continue
+            try:
+                nodes.append(_parse_node(value))
+            except ValueError as exc:
+                _log.warning("a media node's registration is unreadable", node=node_id, error=str(exc))
+        return nodes
+
+    async def prepare(self, node: MediaNode, request: PrepareMedia) -> PreparedMedia:
+        """Have `node` open the model's session.
+
+        Raises:
+            NodeFull: another node may take the call.
+            DependencyUnavailable: the node, or the model behind it, can't be reached.
+            ModelRefused: the model refused the setup for good.
+            ControlPlaneError: the node takes our request for nonsense.
+        """
+        message = media_pb2.PrepareCallRequest(
+            workflow_id=request.workflow_id,
+            stream_token=request.stream_token,
+            agent=media_pb2.AgentConfig(
+                system_prompt=request.system_prompt,
+                greeting=request.greeting,
+                model=request.model,
+                voice=request.voice,
+            ),
+            expires_in_s=request.expires_in_s,
+        )
+        try:
+            answer = await self._stub(node.grpc_address).PrepareCall(message, timeout=PREPARE_TIMEOUT_S)
+        except grpc.aio.AioRpcError as exc:
+            raise _prepare_error(node, exc) from exc
+        return PreparedMedia(
+            node_id=answer.node_id,
+            grpc_address=node.grpc_address,
+            stream_url=answer.stream_url,
+            setup_ms=answer.setup_ms,
+        )
+
+    async def end(self, grpc_address: str, workflow_id: str, reason: str) -> bool:
+        """End the media leg; False: the node didn't hold it (any more). Raises DependencyUnavailable."""
+        message = media_pb2.EndCallRequest(workflow_id=workflow_id, reason=reason)
+        try:
+            answer = await self._stub(grpc_address).EndCall(message, timeout=END_TIMEOUT_S)
+        except grpc.aio.AioRpcError as exc:
+            raise DependencyUnavailable(f"media node at {grpc_address}", exc.details() or "") from exc
+        return bool(answer.ended)
+
+    async def close(self) -> None:
+        while self._channels:
+            _, channel = self._channels.popitem()
+            await channel.close()
+
+    def _stub(self, address: str) -> MediaPlaneAsyncStub:
+        channel = self._channels.get(address)
+        if channel is None:
+            if len(self._channels) >= MAX_CHANNELS:
+                # Not closed here, which would break a call in flight on it; it goes with its last reference.
+                self._channels.popitem(last=False)
+            channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+            self._channels[address] = channel
+        self._channels.move_to_end(address)
+        return MediaPlaneStub(channel)
+
+
+def _prepare_error(node: MediaNode, exc: grpc.aio.AioRpcError) -> ControlPlaneError:
+    details = exc.details() or ""
+    match exc.code():
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return NodeFull(f"media node {node.id} is full")
+        case grpc.StatusCode.FAILED_PRECONDITION:
+            return ModelRefused(f"the model refused the session: {details}")
+        case grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.ALREADY_EXISTS:
+            return ControlPlaneError(f"media node {node.id} refused the request: {details}")
+        case code:
+            return DependencyUnavailable(f"media node {node.id}", f"{code.name}: {details}")
+
+
+def _parse_node(value: str | bytes) -> MediaNode:
+    """Raises ValueError naming what is wrong."""
+    data = json.loads(value)
+    try:
+        return MediaNode(
+            id=str(data["id"]),
+            grpc_address=str(data["grpc_address"]),
+            ws_url=str(data["ws_url"]),
+            capacity=int(data["capacity"]),
+            calls=int(data["calls"]),
+            draining=bool(data["draining"]),
+        )
+    except (KeyError, TypeError) as exc:
+        raise ValueError(f"node: {exc!r}") from exc
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,236 @@
+"""The activities of CallWorkflow that are over in seconds; the one that follows the call is elsewhere.
+
+Errors: ControlPlaneErrors pass through. Temporal keeps the class's name as the error's type, which is what
+`contracts.ERRORS` and the retry policies go by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from control_plane.errors import (
+    ControlPlaneError,
+    DependencyUnavailable,
+    DialAmbiguous,
+    DialRefused,
+    ModelRefused,
+    NodeFull,
+)
+from control_plane.service.ports import (
+    CallRepository,
+    EventLog,
+    MediaNode,
+    MediaNodes,
+    Session,
+    SessionStore,
+    Telephony,
+)
+from workflows import metrics
+from workflows.contracts import (
+    ERRORS,
+    CallParams,
+    Dial,
+    Dialed,
+    EndMedia,
+    FinishCall,
+    HangUp,
+    PreparedMedia,
+    PrepareMedia,
+    RecordStatus,
+)
+
+_log = structlog.get_logger(__name__)
+
+# Three nodes at 6 s each fit in prepare_media's attempt of 20 s.
+MAX_NODES_TRIED = 3
+# Twilio hangs up by itself this long after the workflow should have: the second net.
+TIME_LIMIT_SLACK_S = 30
+# How long a call that Twilio took without our hearing so needs to show: in its list, or by a first callback.
+RECONCILE_S = 8.0
+RECONCILE_EVERY_S = 0.5
+# Postgres may be slow; the session in Redis, which TwiML waits for, was written beside it. Stays under the
+# attempt's own limit, so that no attempt outlives the next one's start.
+RECORD_LIMIT_S = 6.0
+
+
+@dataclass(frozen=True)
+class Ports:
+    """All that activities need of the outside world."""
+
+    calls: CallRepository
+    sessions: SessionStore
+    events: EventLog
+    nodes: MediaNodes
+    telephony: Telephony
+
+
+class CallActivities:
+    def __init__(self, ports: Ports, *, reconcile_s: float = RECONCILE_S) -> None:
+        self._ports = ports
+        self._reconcile_s = reconcile_s
+
+    @activity.defn(name="prepare_media")
+    async def prepare_media(self, request: PrepareMedia) -> PreparedMedia:
+        nodes = self._ports.nodes
+        candidates = by_load(await nodes.live())
+        if not candidates:
+            raise ApplicationError("no media node is alive with room for a call", type=ERRORS.no_node)
+        failures: list[str] = []
+        for node in candidates[:MAX_NODES_TRIED]:
+            try:
+                return await nodes.prepare(node, request)
+            except (NodeFull, DependencyUnavailable) as exc:
+                failures.append(str(exc))
+            except ModelRefused:
+                raise
+            except ControlPlaneError as exc:
+                # The node takes the request for nonsense; it will tomorrow.
+                raise ApplicationError(str(exc), type=ERRORS.no_node, non_retryable=True) from exc
+        raise ApplicationError("; ".join(failures), type=ERRORS.no_node)
+
+    @activity.defn(name="dial")
+    async def dial(self, request: Dial) -> Dialed:
+        """Have Twilio call the number, at most once whatever happens to attempts, workers and answers."""
+        if activity.info().attempt > 1:
+            # An earlier attempt may have placed the call without living to tell.
+            sid = await self._find_placed(request)
+            if sid is not None:
+                metrics.DIALS.labels("reconciled").inc()
+                return Dialed(sid)
+        try:
+            sid = await self._ports.telephony.dial(
+                to=request.phone_number,
+                workflow_id=request.workflow_id,
+                time_limit_s=request.max_duration_seconds + TIME_LIMIT_SLACK_S,
+            )
+        except DialRefused:
+            metrics.DIALS.labels("refused").inc()
+            raise
+        except DependencyUnavailable:
+            metrics.DIALS.labels("unavailable").inc()
+            raise
+        except DialAmbiguous as exc:
+            metrics.DIALS.labels("unanswered").inc()
+            _log.warning("no word whether Twilio placed the call", workflow_id=request.workflow_id)
+            sid = await self._await_placed(request)
+            if sid is None:
+                # Retried: the next attempt looks once more before it dials.
+                raise DependencyUnavailable("twilio", str(exc)) from exc
+            metrics.DIALS.labels("reconciled").inc()
+            return Dialed(sid)
+        metrics.DIALS.labels("placed").inc()
+        return Dialed(sid)
+
+    @activity.defn(name="hang_up")
+    async def hang_up(self, request: HangUp) -> None:
+        await self._ports.telephony.end(request.call_sid, request.status)
+
+    @activity.defn(name="end_media")
+    async def end_media(self, request: EndMedia) -> None:
+        await self._ports.nodes.end(request.grpc_address, request.workflow_id, request.reason)
+
+    @activity.defn(name="record_status")
+    async def record_status(self, change: RecordStatus) -> None:
+        """Session and row side by side: TwiML waits for the session, and must not wait for Postgres."""
+        async with asyncio.timeout(RECORD_LIMIT_S):
+            outcomes = await asyncio.gather(
+                self._record_session(change), self._ports.calls.record(change), return_exceptions=True
+            )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    @activity.defn(name="finish_call")
+    async def finish_call(self, result: FinishCall) -> None:
+        """The row first: whoever reads the final status in the session may ask for the result at once.
+
+        With Postgres away the session tells the end all the same, and the row follows with a later attempt.
+        """
+        try:
+            await self._ports.calls.finish(result)
+        finally:
+            await self._end_session(result)
+        metrics.CALLS_FINISHED.labels(result.status.value, result.end_reason.value).inc()
+        if result.answered_at:
+            metrics.CALL_SECONDS.observe(result.duration_seconds)
+
+    async def _end_session(self, result: FinishCall) -> None:
+        workflow_id = result.params.workflow_id
+        try:
+            await self._ports.sessions.update(
+                workflow_id, status=result.status.value, call_sid=result.call_sid
+            )
+        except DependencyUnavailable as exc:
+            # The row is what counts; a session that stays behind expires.
+            _log.warning("the session keeps its last status", workflow_id=workflow_id, error=str(exc))
+
+    async def _find_placed(self, request: Dial) -> str | None:
+        """The call's sid, if a webhook brought it or Twilio lists it. Raises DependencyUnavailable."""
+        try:
+            session = await self._ports.sessions.get(request.workflow_id)
+        except DependencyUnavailable:
+            session = None  # Twilio's own list decides
+        if session is not None and session.call_sid:
+            return session.call_sid
+        return await self._ports.telephony.find_recent(
+            to=request.phone_number, workflow_id=request.workflow_id, since=request.started_at
+        )
+
+    async def _await_placed(self, request: Dial) -> str | None:
+        """Look for the call for a while; None when Twilio, asked at the end, lists none."""
+        deadline = time.monotonic() + self._reconcile_s
+        while True:
+            last = time.monotonic() >= deadline
+            try:
+                sid = await self._find_placed(request)
+            except DependencyUnavailable:
+                if last:
+                    raise
+                sid = None
+            if sid is not None or last:
+                return sid
+            await asyncio.sleep(RECONCILE_EVERY_S)
+
+    async def _record_session(self, change: RecordStatus) -> None:
+        sessions = self._ports.sessions
+        workflow_id = change.params.workflow_id
+        if await sessions.get(workflow_id) is None:
+            await sessions.put(_session(change.params, change.run_id))
+        known = {
+            "run_id": change.run_id,
+            "status": change.status.value,
+            "call_sid": change.call_sid,
+            "stream_sid": change.stream_sid,
+            "stream_url": change.stream_url,
+        }
+        # What this snapshot does not know yet, a webhook may have brought already.
+        await sessions.update(workflow_id, **{name: value for name, value in known.items() if value})
+
+
+def by_load(nodes: Sequence[MediaNode]) -> list[MediaNode]:
+    """Nodes with room, least loaded first; equals in random order, so that workers don't all choose one."""
+    open_nodes = [node for node in nodes if not node.draining and node.calls < node.capacity]
+    return sorted(open_nodes, key=lambda node: (node.calls / node.capacity, random.random()))
+
+
+def _session(params: CallParams, run_id: str) -> Session:
+    return Session(
+        call_id=params.call_id,
+        workflow_id=params.workflow_id,
+        phone_number=params.phone_number,
+        greeting=params.greeting,
+        system_prompt=params.system_prompt,
+        status="initiated",
+        stream_sid="",
+        created_at=params.created_at,
+        run_id=run_id,
+        max_duration_seconds=params.max_duration_seconds,
+    )

@@ -1,0 +1,146 @@
+"""The worker: serves the task queue with CallWorkflow and its activities, until it is told to stop.
+
+    python -m workflows
+
+Waits for Temporal to come up, says when it serves (VOICEPLANE_READY_FD), and on SIGTERM stops polling, lets
+running activities finish or hand over, and exits 0; another worker goes on with its calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+    PollerBehaviorAutoscaling,
+    Worker,
+)
+
+from control_plane.adapters import redis_client
+from control_plane.adapters.event_log import RedisEventLog
+from control_plane.adapters.media_nodes import RegisteredMediaNodes
+from control_plane.adapters.postgres import PostgresCalls
+from control_plane.adapters.sessions import RedisSessions
+from control_plane.adapters.twilio_rest import TwilioRest
+from control_plane.settings import Settings
+from workflows import metrics
+from workflows.activities import CallActivities, Ports
+from workflows.activities_events import EventActivities
+from workflows.call import CallWorkflow
+from workflows.contracts import TASK_QUEUE
+
+_log = structlog.get_logger(__name__)
+
+# Each call under way holds one activity, its follower, for as long as it lasts: this is how many calls a
+# worker carries, and the SDK's default of 100 would stop the 101st call from being dialed.
+MAX_ACTIVITIES = 4000
+# Followers hand over within a second or so; a dial in flight gets its answer within 10 s.
+GRACEFUL_SHUTDOWN = timedelta(seconds=10)
+# A cancellation and a written position reach Temporal this late at most.
+HEARTBEAT_THROTTLE = timedelta(seconds=5)
+CONNECT_TIMEOUT = timedelta(seconds=5)
+CONNECT_EVERY_S = 0.5
+
+
+# One connection waits on Redis for each event stream followed.
+EVENT_CONNECTIONS = MAX_ACTIVITIES
+EVENT_ANSWER_S = 5.0  # longer than a follower blocks
+
+
+@asynccontextmanager
+async def worker_ports(settings: Settings) -> AsyncIterator[Ports]:
+    """Every port the activities need; nothing is connected before its first use."""
+    redis = redis_client.connect(settings.redis_dsn)
+    event_redis = redis_client.connect(
+        settings.redis_dsn, answer_s=EVENT_ANSWER_S, max_connections=EVENT_CONNECTIONS
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(redis.aclose)
+        events = RedisEventLog(event_redis)
+        stack.push_async_callback(events.close)
+        calls = PostgresCalls(settings.database_url)
+        stack.push_async_callback(calls.close)
+        nodes = RegisteredMediaNodes(redis)
+        stack.push_async_callback(nodes.close)
+        telephony = TwilioRest(settings)
+        stack.push_async_callback(telephony.close)
+        yield Ports(
+            calls=calls,
+            sessions=RedisSessions(redis, settings.redis_session_ttl),
+            events=events,
+            nodes=nodes,
+            telephony=telephony,
+        )
+
+
+async def connect(settings: Settings) -> Client:
+    """A client of Temporal; waits until there is one."""
+    said = False
+    while True:
+        try:
+            return await Client.connect(
+                settings.temporal_host,
+                namespace=settings.temporal_namespace,
+                connect_timeout=CONNECT_TIMEOUT,
+            )
+        except RuntimeError as exc:  # what the SDK raises for every failure to connect
+            if not said:
+                _log.warning("waiting for Temporal", host=settings.temporal_host, error=str(exc))
+                said = True
+            await asyncio.sleep(CONNECT_EVERY_S)
+
+
+def build(client: Client, ports: Ports, **options: Any) -> Worker:
+    """The worker over these ports; `options` override Worker's arguments."""
+    calls = CallActivities(ports)
+    events = EventActivities(ports)
+    arguments: dict[str, Any] = {
+        "task_queue": TASK_QUEUE,
+        "workflows": [CallWorkflow],
+        "activities": [
+            calls.prepare_media,
+            calls.dial,
+            calls.hang_up,
+            calls.end_media,
+            calls.record_status,
+            calls.finish_call,
+            events.follow_events,
+        ],
+        "interceptors": [_Timing()],
+        "max_concurrent_activities": MAX_ACTIVITIES,
+        "max_heartbeat_throttle_interval": HEARTBEAT_THROTTLE,
+        "graceful_shutdown_timeout": GRACEFUL_SHUTDOWN,
+        "workflow_task_poller_behavior": PollerBehaviorAutoscaling(),
+        "activity_task_poller_behavior": PollerBehaviorAutoscaling(),
+    }
+    return Worker(client, **{**arguments, **options})
+
+
+class _Timing(Interceptor):
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _TimedActivity(next)
+
+
+class _TimedActivity(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        started = time.perf_counter()
+        outcome = "failed"
+        try:
+            result = await super().execute_activity(input)
+            outcome = "ok"
+            return result
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            name = getattr(input.fn, "__name__", "activity")
+            metrics.ACTIVITY_SECONDS.labels(name, outcome).observe(time.perf_counter() - started)
