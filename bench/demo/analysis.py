@@ -156,7 +156,7 @@ def read_wav(data: bytes) -> tuple[npt.NDArray[np.int16], int]:
     with wave.open(io.BytesIO(data)) as source:
         if (source.getnchannels(), source.getsampwidth()) != (2, 2):
             raise ValueError(
-                f"the recording has {source.getnchannels()} channels of {source.getsampwidth()} bytes, not 2×2"
+                f"recording of {source.getnchannels()} channels of {source.getsampwidth()} bytes, not 2 × 2"
             )
         samples = np.frombuffer(source.readframes(source.getnframes()), np.int16)
         return samples.reshape(-1, 2), source.getframerate()

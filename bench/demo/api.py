@@ -1,4 +1,4 @@
-"""The demo as a client of voiceplane: REST to place calls, gRPC to watch, the simulators' admin pages to listen.
+"""The demo as a client: REST to place calls, gRPC to watch them, the simulators' admin pages to listen.
 
 It talks to the stack only as a user's program would; nothing here imports a plane.
 """
