@@ -20,6 +20,10 @@ Floats = NDArray[np.float32]
 ALPHABET: Final = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", np.uint8)
 SEXTET: Final = np.zeros(256, np.uint8)
 SEXTET[ALPHABET] = np.arange(64, dtype=np.uint8)
+# 12 bits -> their two characters, the first in the low byte
+PAIRS: Final = np.array(
+    [ALPHABET[i >> 6] | ALPHABET[i & 63].astype(np.uint16) << 8 for i in range(4096)], np.uint16
+)
 TO_PCM: Final = ulaw_table()
 TO_ULAW: Final = ulaw_encode(np.arange(-32768, 32768).astype(np.int16))  # index: sample + 32768
 
@@ -49,16 +53,16 @@ def look_up(codes: Bytes, table: NDArray[np.int16], pcm: NDArray[np.int16]) -> N
 
 
 @_jit
-def _decode64(source: Bytes, sextet: Bytes, out: Bytes) -> int:
+def _decode64(source: Bytes, out: Bytes) -> int:
     """Standard base64, padded, into `out`; returns the number of bytes."""
     size = source.size // 4 * 3
     j = 0
     for i in range(0, source.size - 3, 4):
         word = (
-            (np.uint32(sextet[source[i]]) << 18)
-            | (np.uint32(sextet[source[i + 1]]) << 12)
-            | (np.uint32(sextet[source[i + 2]]) << 6)
-            | np.uint32(sextet[source[i + 3]])
+            (np.uint32(SEXTET[source[i]]) << 18)
+            | (np.uint32(SEXTET[source[i + 1]]) << 12)
+            | (np.uint32(SEXTET[source[i + 2]]) << 6)
+            | np.uint32(SEXTET[source[i + 3]])
         )
         out[j] = (word >> 16) & 255
         out[j + 1] = (word >> 8) & 255
@@ -72,88 +76,61 @@ def _decode64(source: Bytes, sextet: Bytes, out: Bytes) -> int:
 
 
 @_jit
-def _encode64(source: Bytes, size: int, alphabet: Bytes, out: Bytes, at: int) -> int:
-    """Base64 of source[:size], padded, written at out[at]; returns the end."""
-    whole = size - size % 3
-    for i in range(0, whole, 3):
+def _encode64(source: Bytes, size: int, out: Bytes, at: int) -> int:
+    """Base64 of source[:size], padded, written at out[at]; returns the end. Reads up to source[size + 1]."""
+    if size % 3:
+        source[size : size + 3 - size % 3] = 0
+    for i in range(0, size, 3):
         word = (np.uint32(source[i]) << 16) | (np.uint32(source[i + 1]) << 8) | np.uint32(source[i + 2])
-        out[at] = alphabet[word >> 18]
-        out[at + 1] = alphabet[(word >> 12) & 63]
-        out[at + 2] = alphabet[(word >> 6) & 63]
-        out[at + 3] = alphabet[word & 63]
+        high, low = PAIRS[word >> 12], PAIRS[word & 4095]
+        out[at] = high & 255
+        out[at + 1] = high >> 8
+        out[at + 2] = low & 255
+        out[at + 3] = low >> 8
         at += 4
-    if size > whole:
-        word = np.uint32(source[whole]) << 16
-        if size - whole == 2:
-            word |= np.uint32(source[whole + 1]) << 8
-        out[at] = alphabet[word >> 18]
-        out[at + 1] = alphabet[(word >> 12) & 63]
-        out[at + 2] = alphabet[(word >> 6) & 63] if size - whole == 2 else 61
-        out[at + 3] = 61
-        at += 4
+    if size % 3:
+        out[at - 1] = 61
+        if size % 3 == 1:
+            out[at - 2] = 61
     return at
 
 
 @_jit
-def up(
-    payload: Bytes,
-    history: Floats,
-    raw: Bytes,
-    work: Bytes,
-    sextet: Bytes,
-    alphabet: Bytes,
-    to_pcm: NDArray[np.int16],
-    taps: Floats,
-    out: Bytes,
-    at: int,
-) -> int:
+def up(payload: Bytes, history: Floats, raw: Bytes, work: Bytes, out: Bytes, at: int) -> int:
     """Base64 μ-law 8 kHz → base64 PCM 16 kHz at out[at]; returns the end.
 
-    history: float32[kept + frame], its first `kept` samples carried from call to call; raw, work: scratch.
+    history: float32[UP_KEPT + frame], the first UP_KEPT samples carried between calls; raw, work: scratch.
     """
-    count = _decode64(payload, sextet, raw)
-    kept = taps.shape[1] - 1
+    count = _decode64(payload, raw)
     for i in range(count):
-        history[kept + i] = to_pcm[raw[i]]
+        history[UP_KEPT + i] = TO_PCM[raw[i]]
     pcm = work.view(np.int16)
-    for i in range(count):
-        for phase in range(2):
+    for phase in range(2):
+        for i in range(count):
             total = np.float32(0)
-            for k in range(taps.shape[1]):
-                total += taps[phase, k] * history[i + k]
+            for k in range(UP_KEPT + 1):
+                total += UP_TAPS[phase, k] * history[i + k]
             pcm[2 * i + phase] = min(max(total, np.float32(-32768)), np.float32(32767))
-    for i in range(kept):
+    for i in range(UP_KEPT):
         history[i] = history[count + i]
-    return _encode64(work, 4 * count, alphabet, out, at)
+    return _encode64(work, 4 * count, out, at)
 
 
 @_jit
-def down(
-    payload: Bytes,
-    history: Floats,
-    raw: Bytes,
-    work: Bytes,
-    sextet: Bytes,
-    alphabet: Bytes,
-    to_ulaw: Bytes,
-    taps: Floats,
-    out: Bytes,
-    at: int,
-) -> int:
+def down(payload: Bytes, history: Floats, raw: Bytes, work: Bytes, out: Bytes, at: int) -> int:
     """Base64 PCM 24 kHz (a multiple of 3 samples) → base64 μ-law 8 kHz at out[at]; returns the end."""
-    count = _decode64(payload, sextet, raw) // 2
-    kept = taps.shape[0] - 1
+    count = _decode64(payload, raw) // 2
     pcm = raw.view(np.int16)
     for i in range(count):
-        history[kept + i] = pcm[i]
+        history[DOWN_KEPT + i] = pcm[i]
     for i in range(count // 3):
         total = np.float32(0)
-        for k in range(taps.shape[0]):
-            total += taps[k] * history[3 * i + k]
-        work[i] = to_ulaw[int(min(max(total, np.float32(-32768)), np.float32(32767))) + 32768]
-    for i in range(kept):
+        for k in range(DOWN_KEPT + 1):
+            total += DOWN_TAPS[k] * history[3 * i + k]
+        work[i] = TO_ULAW[int(min(max(total, np.float32(-32768)), np.float32(32767))) + 32768]
+    for i in range(DOWN_KEPT):
         history[i] = history[count + i]
-    return _encode64(work, count // 3, alphabet, out, at)
+    return _encode64(work, count // 3, out, at)
 
 
 class Up:
@@ -166,9 +143,7 @@ class Up:
 
     def into(self, payload: bytes, out: Bytes, at: int) -> int:
         source = np.frombuffer(payload, np.uint8)
-        return int(
-            up(source, self._history, self._raw, self._work, SEXTET, ALPHABET, TO_PCM, UP_TAPS, out, at)
-        )
+        return int(up(source, self._history, self._raw, self._work, out, at))
 
 
 class Down:
@@ -181,9 +156,7 @@ class Down:
 
     def into(self, payload: bytes, out: Bytes, at: int) -> int:
         source = np.frombuffer(payload, np.uint8)
-        return int(
-            down(source, self._history, self._raw, self._work, SEXTET, ALPHABET, TO_ULAW, DOWN_TAPS, out, at)
-        )
+        return int(down(source, self._history, self._raw, self._work, out, at))
 
 
 def warm_up() -> None:

@@ -8,49 +8,23 @@ one task per direction, no logging per frame. `python -m bench.reference.sdk_bri
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import socket
 from typing import Any
 
-import numpy as np
-import soxr
 import uvicorn
+import uvloop
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from google import genai
 from google.genai import types
 from google.genai.live import AsyncSession
-from numpy.typing import NDArray
 
 from bench.load.models import prompt
 from bench.load.process import say_ready
-from bench.load.signal import ulaw_encode, ulaw_table
-
-DECODE = ulaw_table()
-ENCODE = ulaw_encode(np.arange(-32768, 32768).astype(np.int16))  # index: sample + 32768
+from bench.reference.obvious import ToModel, ToPhone, media
 
 app = FastAPI()
-
-
-def to_model(payload: str, resampler: soxr.ResampleStream) -> bytes:
-    """Twilio's base64 payload → int16 PCM at 16 kHz, as much as SOXR lets go."""
-    pcm = DECODE[np.frombuffer(base64.b64decode(payload), np.uint8)]
-    return bytes(resampler.resample_chunk(pcm).tobytes())
-
-
-def to_phone(pcm: bytes, resampler: soxr.ResampleStream) -> str:
-    """int16 PCM at 24 kHz → Twilio's base64 payload, as much as SOXR lets go."""
-    narrow: NDArray[np.int16] = resampler.resample_chunk(np.frombuffer(pcm, np.int16))
-    return base64.b64encode(ENCODE[narrow.astype(np.int32) + 32768].tobytes()).decode()
-
-
-def up_resampler() -> soxr.ResampleStream:
-    return soxr.ResampleStream(8000, 16000, 1, dtype="int16", quality="HQ")
-
-
-def down_resampler() -> soxr.ResampleStream:
-    return soxr.ResampleStream(24000, 8000, 1, dtype="int16", quality="HQ")
 
 
 def client() -> genai.Client:
@@ -64,7 +38,7 @@ def client() -> genai.Client:
 
 
 @app.websocket("/twilio/ws/media/{key}")
-async def media(websocket: WebSocket, key: str) -> None:
+async def serve(websocket: WebSocket, key: str) -> None:
     await websocket.accept()
     while (start := await websocket.receive_json())["event"] != "start":
         pass
@@ -84,14 +58,14 @@ async def media(websocket: WebSocket, key: str) -> None:
 
 
 async def _uplink(websocket: WebSocket, session: AsyncSession) -> None:
-    resampler = up_resampler()
+    to_model = ToModel()
     try:
         while True:
             event = json.loads(await websocket.receive_text())
             if event["event"] == "stop":
                 return
             if event["event"] == "media":
-                pcm = to_model(event["media"]["payload"], resampler)
+                pcm = to_model.pcm(event["media"]["payload"])
                 if pcm:
                     await session.send_realtime_input(
                         audio=types.Blob(data=pcm, mime_type="audio/pcm;rate=16000")
@@ -101,7 +75,7 @@ async def _uplink(websocket: WebSocket, session: AsyncSession) -> None:
 
 
 async def _downlink(session: AsyncSession, websocket: WebSocket, stream_sid: str) -> None:
-    resampler = down_resampler()
+    to_phone = ToPhone()
     while True:
         async for message in session.receive():  # ends with each turn
             content = message.server_content
@@ -110,13 +84,13 @@ async def _downlink(session: AsyncSession, websocket: WebSocket, stream_sid: str
             for part in content.model_turn.parts or []:
                 if part.inline_data is None or part.inline_data.data is None:
                     continue
-                payload = to_phone(part.inline_data.data, resampler)
+                payload = to_phone.payload(part.inline_data.data)
                 if payload:
-                    media = {"event": "media", "streamSid": stream_sid, "media": {"payload": payload}}
-                    await websocket.send_text(json.dumps(media))
+                    await websocket.send_text(media(stream_sid, payload))
 
 
 async def main() -> None:
+    """On uvloop, as uvicorn itself would choose."""
     app.state.client = client()
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
@@ -126,7 +100,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    # uvicorn's own choice of loop, made here because the socket is.
-    import uvloop
-
     uvloop.run(main())

@@ -1,0 +1,67 @@
+"""Does a result hold what a baseline promises? By ratios to a reference of the same run, on any machine.
+
+A baseline file is `{"figures": [{"figure", "against", "baseline", "tolerance", "reason"}]}`: the product's
+value of `figure` over that of the reference `against` (or the bare value, when `against` is null) may be at
+most `baseline` × `tolerance`. All figures are better when smaller.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.figures import PRODUCT, BadResult, Result
+
+
+@dataclass(frozen=True)
+class Line:
+    figure: str  # Figure.key
+    against: str | None
+    baseline: float
+    tolerance: float  # a factor
+    reason: str  # of the tolerance
+
+    @property
+    def limit(self) -> float:
+        return self.baseline * self.tolerance
+
+    def __str__(self) -> str:
+        return f"{self.figure} / {self.against}" if self.against else self.figure
+
+
+@dataclass(frozen=True)
+class Verdict:
+    line: Line
+    value: float | None  # None: the result doesn't have it
+
+    @property
+    def held(self) -> bool:
+        return self.value is not None and self.value <= self.line.limit  # never true of NaN
+
+    def __str__(self) -> str:
+        allowed = (
+            f"allowed {self.line.limit:.3g} (baseline {self.line.baseline:.3g} × {self.line.tolerance:g})"
+        )
+        found = "was not measured" if self.value is None else f"{self.value:.3g}"
+        return f"{'ok  ' if self.held else 'FAIL'} {self.line}: {found}, {allowed}"
+
+
+def load(path: Path) -> list[Line]:
+    """Raises BadResult when the file is not a baseline."""
+    try:
+        return [Line(**line) for line in json.loads(path.read_text())["figures"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadResult(f"{path}: {error!r}") from error
+
+
+def judge(result: Result, lines: Sequence[Line]) -> list[Verdict]:
+    return [Verdict(line, _value(result, line)) for line in lines]
+
+
+def _value(result: Result, line: Line) -> float | None:
+    figure = result.figure(line.figure)
+    if figure is None:
+        return None
+    return figure.values.get(PRODUCT) if line.against is None else figure.ratio(line.against)

@@ -1,0 +1,73 @@
+"""The same load on every system in turn, round by round."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.figures import Figure
+from bench.load import driver, summary, systems
+from bench.load.generator import Job
+from bench.load.process import cores, usage
+
+
+@dataclass(frozen=True)
+class Plan:
+    levels: Sequence[int]  # calls at once
+    rounds: int
+    settle_s: float
+    measure_s: float
+
+
+FULL: Final = Plan(levels=(1, 50), rounds=3, settle_s=1.5, measure_s=8.0)
+SHORT: Final = Plan(levels=(20,), rounds=2, settle_s=1.0, measure_s=3.0)
+
+
+@dataclass
+class Comparison:
+    figures: list[Figure]
+    runs: list[dict[str, object]]
+    notes: list[str]
+
+
+async def compare(
+    plan: Plan, logs: Path, say: Callable[[str], None], names: Sequence[str] = systems.NAMES
+) -> Comparison:
+    """Run `plan` on the systems `names`: all of them up all the time, one under load at a time.
+
+    Raises LoadFailed or ChildFailed when a system cannot take the load at all.
+    """
+    load_core, core = cores()
+    measured: dict[tuple[str, int], summary.Series] = {}
+    runs: list[dict[str, object]] = []
+    notes: list[str] = []
+    async with contextlib.AsyncExitStack() as stack:
+        load = await stack.enter_async_context(driver.started(load_core, logs))
+        under_test = [
+            await stack.enter_async_context(
+                systems.started(name, gemini_port=load.gemini_port, core=core, logs=logs)
+            )
+            for name in names
+        ]
+        turns = list(itertools.product(range(plan.rounds), plan.levels, under_test))
+        for number, (turn, calls, system) in enumerate(turns, 1):
+            at = f"{calls} call" if calls == 1 else f"{calls} calls"
+            say(f"run {number} of {len(turns)}: {system.name}, {at}")
+            where = (system.name, calls)
+            if where not in measured:
+                measured[where] = summary.Series(base_rss=usage(system.pid).rss_bytes)
+            urls = await system.prepare([f"{system.name}-{calls}-{turn}-{call}" for call in range(calls)])
+            run = await load.run(Job(urls, plan.settle_s, plan.measure_s, system.pid))
+            measured[where].runs.append(run)
+            runs.append(summary.record(system.name, run))
+            notes += summary.doubts(system.name, run)
+    figures = [
+        figure
+        for calls in plan.levels
+        for figure in summary.figures({name: measured[name, calls] for name in names}, calls)
+    ]
+    return Comparison(figures, runs, notes)

@@ -1,0 +1,120 @@
+"""Runs of the load, made into figures and into the records that a result file keeps of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from bench.figures import Figure
+from bench.load.generator import LegResult, RunResult
+
+QUANTILES: Final = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+WAYS: Final = {"up": "caller → model", "down": "model → caller"}
+LATE_P99_MS: Final = 3.0  # the load's own sends; beyond it the load is what is being measured
+LOAD_SHARE: Final = 0.85  # of its core
+
+
+@dataclass
+class Series:
+    """All runs of one system at one number of calls."""
+
+    base_rss: int  # before the first of them
+    runs: list[RunResult] = field(default_factory=list)
+
+    def legs(self, way: str) -> list[LegResult]:
+        return [run.up if way == "up" else run.down for run in self.runs]
+
+    def delay_ms(self, way: str, percent: float) -> float:
+        delays = [delay for leg in self.legs(way) for delay in leg.delays_ns]
+        return float(np.percentile(delays, percent)) / 1e6 if delays else float("nan")
+
+    def filter_ms(self, way: str) -> float:
+        return float(np.mean([leg.filter_ms for leg in self.legs(way)]))
+
+    def lost_frames(self, way: str) -> int:
+        return sum(round(leg.lost_ms / 20) for leg in self.legs(way))
+
+    def cpu_ms_per_call_s(self) -> float:
+        return float(np.mean([run.cpu_ns / 1e6 / run.calls / run.seconds for run in self.runs]))
+
+    def rss_kb_per_call(self) -> float:
+        return (max(run.rss_bytes for run in self.runs) - self.base_rss) / 1e3 / self.runs[0].calls
+
+
+def figures(by_system: Mapping[str, Series], calls: int) -> list[Figure]:
+    """Every figure of one level; `by_system`: name → its runs at this number of calls."""
+    at = f"{calls} call" if calls == 1 else f"{calls} calls"
+    made = []
+
+    def add(key: str, title: str, unit: str, values: dict[str, float]) -> None:
+        known = {name: value for name, value in values.items() if not math.isnan(value)}
+        made.append(Figure(f"{key}@{calls}", f"{title}, {at}", unit, known))
+
+    systems = by_system.items()
+    for way, arrow in WAYS.items():
+        for quantile, percent in QUANTILES.items():
+            delays = {name: series.delay_ms(way, percent) for name, series in systems}
+            add(f"delay_{way}_{quantile}_ms", f"added delay {arrow}, {quantile}", "ms", delays)
+        filters = {name: series.filter_ms(way) for name, series in systems}
+        lost: dict[str, float] = {name: series.lost_frames(way) for name, series in systems}
+        unheard: dict[str, float] = {
+            name: sum(leg.bursts_lost for leg in series.legs(way)) for name, series in systems
+        }
+        gaps: dict[str, float] = {name: sum(leg.gaps for leg in series.legs(way)) for name, series in systems}
+        add(f"filter_{way}_ms", f"filter delay {arrow}", "ms", filters)
+        add(f"lost_frames_{way}", f"20 ms frames lost {arrow}", "", lost)
+        add(f"bursts_lost_{way}", f"bursts not heard {arrow}", "", unheard)
+        add(f"gaps_{way}", f"gaps over 20 ms {arrow}", "", gaps)
+    cpu = {name: series.cpu_ms_per_call_s() for name, series in systems}
+    add("cpu_ms_per_call_s", "CPU per call-second", "ms", cpu)
+    if calls > 1:
+        add("rss_kb_per_call", "memory per call", "kB", {n: s.rss_kb_per_call() for n, s in systems})
+    return made
+
+
+def record(name: str, run: RunResult) -> dict[str, object]:
+    """One run by itself."""
+
+    def leg(result: LegResult) -> dict[str, object]:
+        delays = np.asarray(result.delays_ns) / 1e6
+        quantiles = {q: float(np.percentile(delays, p)) for q, p in QUANTILES.items()} if delays.size else {}
+        return {
+            "delay_ms": quantiles,
+            "bursts": len(result.delays_ns),
+            "bursts_lost": result.bursts_lost,
+            "messages": result.messages,
+            "gaps": result.gaps,
+            "lost_ms": result.lost_ms,
+        }
+
+    return {
+        "system": name,
+        "calls": run.calls,
+        "seconds": run.seconds,
+        "cpu_ms_per_call_s": run.cpu_ns / 1e6 / run.calls / run.seconds,
+        "rss_mb": run.rss_bytes / 1e6,
+        "load_late_p99_ms": _late_p99_ms(run),
+        "load_late_max_ms": max(run.lateness_ns) / 1e6,
+        "load_cpu_share": run.load_cpu_share,
+        "up": leg(run.up),
+        "down": leg(run.down),
+    }
+
+
+def doubts(name: str, run: RunResult) -> list[str]:
+    """Why this run says more about the load, or the machine, than about what it measured."""
+    where = f"{name} at {run.calls}: unreliable:"
+    found = []
+    if (late := _late_p99_ms(run)) > LATE_P99_MS:
+        found.append(f"{where} the load's own frames left {late:.1f} ms late (p99)")
+    if run.load_cpu_share > LOAD_SHARE:
+        found.append(f"{where} the load used {run.load_cpu_share:.0%} of its core")
+    return found
+
+
+def _late_p99_ms(run: RunResult) -> float:
+    return float(np.percentile(run.lateness_ns, 99)) / 1e6
