@@ -1,82 +1,103 @@
-"""`python -m workflows`: run the worker as a process of its own."""
+"""`python -m workflows`: the worker process."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 from prometheus_client import start_http_server
 from pydantic import ValidationError
 
-from control_plane import logs, readiness
+from control_plane import bootstrap, logs, readiness
 from control_plane.settings import Settings
-from workflows.worker import build, connect, worker_ports
+from workflows.worker import build, connect
 
 _log = structlog.get_logger(__name__)
 
 
-async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; a second one ends the process at once."""
-    stopping = asyncio.Event()
+async def serve(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then finish what is under way; a second one ends the process at once.
 
-    def stop() -> None:
-        if stopping.is_set():
-            os._exit(1)
-        stopping.set()
+    Raises:
+        OSError: the metrics' port is taken; the message says which.
+    """
+    stopping = asyncio.create_task(_stop_on_signals().wait())
+    with _metrics_served(settings) as metrics_url:
+        connecting = asyncio.create_task(connect(settings))
+        await asyncio.wait([stopping, connecting], return_when=asyncio.FIRST_COMPLETED)
+        if not connecting.done():
+            connecting.cancel()
+            return
+        ports = bootstrap.worker(settings)
+        try:
+            worker = build(await connecting, ports)
+            working = asyncio.create_task(worker.run())
+            _log.info("working", task_queue=worker.task_queue, temporal=settings.temporal_host)
+            readiness.announce(metrics=metrics_url)
+            await asyncio.wait([stopping, working], return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                _log.info("stopping")
+                await worker.shutdown()
+            await working  # raises what ended it, if that was not us
+        finally:
+            await ports.close()
+    _log.info("stopped")
 
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; the next one finds the system's own handler."""
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop)
+    numbers = (signal.SIGTERM, signal.SIGINT)
 
-    server, _ = start_http_server(settings.worker_metrics_port, settings.api_host)
+    def asked() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in numbers:
+        loop.add_signal_handler(number, asked)
+    return stop
+
+
+@contextmanager
+def _metrics_served(settings: Settings) -> Iterator[str]:
+    host, port = settings.api_host, settings.worker_metrics_port
     try:
-        await _serve(settings, stopping)
+        server, thread = start_http_server(port, host)
+    except OSError as error:
+        raise OSError(f"WORKER_METRICS_PORT {port}: {error}") from error
+    try:
+        yield f"http://{host}:{port}/metrics"
     finally:
         server.shutdown()
         server.server_close()
-
-
-async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
-    stopped = asyncio.create_task(stopping.wait())
-    connecting = asyncio.create_task(connect(settings))
-    await asyncio.wait([stopped, connecting], return_when=asyncio.FIRST_COMPLETED)
-    if not connecting.done():
-        connecting.cancel()
-        await asyncio.gather(connecting, return_exceptions=True)
-        return
-    async with worker_ports(settings) as ports:
-        worker = build(connecting.result(), ports)
-        running = asyncio.create_task(worker.run())
-        _log.info("worker polls", task_queue=worker.task_queue, temporal=settings.temporal_host)
-        readiness.announce(metrics=f"http://{settings.api_host}:{settings.worker_metrics_port}/metrics")
-        await asyncio.wait([stopped, running], return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            _log.info("worker stops polling")
-            await worker.shutdown()
-        await running  # raises what ended it, if that was not us
-    _log.info("worker stopped")
+        thread.join()
 
 
 def main() -> int:
+    """Returns the exit status: 0 after an orderly end, 2 for settings that cannot be used."""
     try:
         settings = Settings()
         logs.configure(settings.environment, settings.log_level)
-    except ValidationError as exc:
-        for error in exc.errors():
-            name = ".".join(str(part) for part in error["loc"]).upper()
-            print(f"{name}: {error['msg']}", file=sys.stderr)  # noqa: T201
+    except ValidationError as error:
+        for each in error.errors():
+            name = "_".join(str(part) for part in each["loc"]).upper()
+            sys.stderr.write(f"{name}: {each['msg']}\n")
         return 2
-    except ValueError as exc:
-        print(f"LOG_LEVEL: {exc}", file=sys.stderr)  # noqa: T201
+    except ValueError as error:
+        sys.stderr.write(f"LOG_LEVEL: {error}\n")
         return 2
     try:
-        asyncio.run(run(settings))
-    except OSError as exc:
-        _log.error("the worker can't run", error=str(exc))
-        return 1
+        asyncio.run(serve(settings))
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     return 0
 
 

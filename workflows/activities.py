@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 from temporalio import activity
@@ -61,15 +61,19 @@ RECONCILE_EVERY_S = 0.5
 RECORD_LIMIT_S = 6.0
 
 
-@dataclass(frozen=True)
-class Ports:
-    """All that activities need of the outside world."""
+class Ports(Protocol):
+    """All that activities need of the outside world; `control_plane.bootstrap.worker` builds it."""
 
-    calls: CallRepository
-    sessions: SessionStore
-    events: EventLog
-    nodes: MediaNodes
-    telephony: Telephony
+    @property
+    def calls(self) -> CallRepository: ...
+    @property
+    def sessions(self) -> SessionStore: ...
+    @property
+    def events(self) -> EventLog: ...
+    @property
+    def nodes(self) -> MediaNodes: ...
+    @property
+    def telephony(self) -> Telephony: ...
 
 
 class CallActivities:

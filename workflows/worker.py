@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -25,12 +23,6 @@ from temporalio.worker import (
     Worker,
 )
 
-from control_plane.adapters import redis_client
-from control_plane.adapters.event_log import RedisEventLog
-from control_plane.adapters.media_nodes import RegisteredMediaNodes
-from control_plane.adapters.postgres import PostgresCalls
-from control_plane.adapters.sessions import RedisSessions
-from control_plane.adapters.twilio_rest import TwilioRest
 from control_plane.settings import Settings
 from workflows import metrics
 from workflows.activities import CallActivities, Ports
@@ -49,37 +41,6 @@ GRACEFUL_SHUTDOWN = timedelta(seconds=10)
 HEARTBEAT_THROTTLE = timedelta(seconds=5)
 CONNECT_TIMEOUT = timedelta(seconds=5)
 CONNECT_EVERY_S = 0.5
-
-
-# One connection waits on Redis for each event stream followed.
-EVENT_CONNECTIONS = MAX_ACTIVITIES
-EVENT_ANSWER_S = 5.0  # longer than a follower blocks
-
-
-@asynccontextmanager
-async def worker_ports(settings: Settings) -> AsyncIterator[Ports]:
-    """Every port the activities need; nothing is connected before its first use."""
-    redis = redis_client.connect(settings.redis_dsn)
-    event_redis = redis_client.connect(
-        settings.redis_dsn, answer_s=EVENT_ANSWER_S, max_connections=EVENT_CONNECTIONS
-    )
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(redis.aclose)
-        events = RedisEventLog(event_redis)
-        stack.push_async_callback(events.close)
-        calls = PostgresCalls(settings.database_url)
-        stack.push_async_callback(calls.close)
-        nodes = RegisteredMediaNodes(redis)
-        stack.push_async_callback(nodes.close)
-        telephony = TwilioRest(settings)
-        stack.push_async_callback(telephony.close)
-        yield Ports(
-            calls=calls,
-            sessions=RedisSessions(redis, settings.redis_session_ttl),
-            events=events,
-            nodes=nodes,
-            telephony=telephony,
-        )
 
 
 async def connect(settings: Settings) -> Client:

@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from temporalio.client import Client, WorkflowHandle
 
+from control_plane import bootstrap
 from control_plane.adapters import redis_client
 from control_plane.settings import Settings
 from tests.support.media_node import MediaNodeServer, running_media_node
@@ -19,7 +20,7 @@ from tests.support.stack import Servers
 from tests.support.twilio_api import ACCOUNT_SID, AUTH_TOKEN, NUMBER, Call, TwilioApi, running_twilio_api
 from workflows.activities import Ports
 from workflows.contracts import CALL_WORKFLOW, TASK_QUEUE, CallParams, CallResult, TwilioStatus
-from workflows.worker import build, worker_ports
+from workflows.worker import build
 
 Handle = WorkflowHandle[object, CallResult]
 
@@ -106,8 +107,9 @@ async def quiet_world(servers: Servers, redis: Redis) -> AsyncIterator[World]:
             base_url="http://voiceplane.test",
         )
         client = await Client.connect(servers.temporal_host)
-        async with worker_ports(settings) as ports:
-            yield World(client, ports, twilio, node, redis)
+        ports = bootstrap.worker(settings)
+        yield World(client, ports, twilio, node, redis)
+        await ports.close()
 
 
 @pytest.fixture
