@@ -1,4 +1,4 @@
-"""`python -m bench.sim.gemini`: the simulator as a process. See docs/seams.md for what others assume of it."""
+"""`python -m bench.sim.gemini`: the simulator as a process. docs/seams.md says what others assume."""
 
 from __future__ import annotations
 

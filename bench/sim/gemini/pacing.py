@@ -1,6 +1,6 @@
 """How an answer's audio leaves: in irregular chunks, several times faster than it plays.
 
-Source: field measurements of 3.8 (about 3.3 times real time, several parts a frame, at times below real time).
+Source: field measurements of 3.8 (about 3.3 times real time, several parts a frame, sometimes slower).
 """
 
 from __future__ import annotations

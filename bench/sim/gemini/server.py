@@ -131,7 +131,7 @@ class Simulator:
         self.use(self._first_scenario)
 
     def arm(self, fault: Fault) -> None:
-        """Arm a fault: "next" for one to come, an id for that open one, "all" for open ones and those to come.
+        """Arm a fault: "next" for one to come, an id for that open one, "all" for all open and to come.
 
         Raises KeyError for an id that isn't open.
         """
