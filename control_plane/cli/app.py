@@ -35,6 +35,12 @@ def up(
     simulated: Annotated[
         bool, typer.Option("--simulated", help="Use the simulators even with credentials in the settings.")
     ] = False,
+    any_ports: Annotated[
+        bool, typer.Option("--any-ports/--usual-ports", help="Any free ports, or the usual ones where free.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Start this component and others so named, not everything.")
+    ] = None,
 ) -> None:
     """Run everything in the foreground: servers, simulators, media plane, control plane, worker."""
     from rich.console import Console
@@ -42,7 +48,13 @@ def up(
     from control_plane.devstack.up import up as run
 
     options = StackOptions(
-        data_dir=data_dir, fresh=fresh, gemini_mode=gemini_mode, ui=not no_ui, simulated=simulated
+        data_dir=data_dir,
+        fresh=fresh,
+        gemini_mode=gemini_mode,
+        ui=not no_ui,
+        simulated=simulated,
+        usual_ports=not any_ports,
+        only=frozenset(only or ()),
     )
     raise typer.Exit(asyncio.run(run(options, Console())))
 
@@ -64,6 +76,28 @@ def status(
     from control_plane.cli.running import show
 
     raise typer.Exit(show(data_dir, as_json=json))
+
+
+@app.command()
+def demo(
+    audio: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A recording for the callee to speak.")
+    ] = None,
+    calls: Annotated[int, typer.Option(help="How many calls to place at once.")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up afterwards.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report alone.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for demo-call.wav, .png and .json.")] = Path(),
+    data_dir: DataDir = StackOptions.data_dir,
+) -> None:
+    """Run one simulated phone call through everything, and say how it went."""
+    try:
+        from bench.demo import DemoOptions, run
+    except ModuleNotFoundError as error:
+        typer.echo(f"error: {error.name} is missing: `pip install 'voiceplane[demo]'` brings it", err=True)
+        raise typer.Exit(1) from None
+    raise typer.Exit(
+        run(DemoOptions(audio=audio, calls=calls, keep=keep, as_json=json, out=out, data_dir=data_dir))
+    )
 
 
 @app.command()

@@ -89,9 +89,13 @@ class DataDir:
             os.close(self.lock_fd)
             self.lock_fd = -1
 
-    def log_file(self, name: str) -> Path:
+    def log(self, name: str) -> Path:
+        """Where a component's log is."""
+        return self.logs / f"{name}.log"
+
+    def new_log(self, name: str) -> Path:
         """An empty log for this run; the last run's is kept beside it as `.1`."""
-        log = self.logs / f"{name}.log"
+        log = self.log(name)
         with contextlib.suppress(FileNotFoundError):
             log.replace(log.with_suffix(".log.1"))
         log.touch()

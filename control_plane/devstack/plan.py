@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from control_plane.devstack import environment, postgres, processes, temporal, valkey
 from control_plane.devstack.component import Component
 from control_plane.devstack.datadir import DataDir
+from control_plane.devstack.errors import StackError
 from control_plane.devstack.options import StackOptions
 from control_plane.devstack.ports import PortAllocator
 
@@ -24,7 +25,7 @@ class Plan:
     notices: list[str]
 
 
-def make(options: StackOptions, data_dir: DataDir, allocator: PortAllocator) -> Plan:
+def make_plan(options: StackOptions, data_dir: DataDir, allocator: PortAllocator) -> Plan:
     """Choose ports and describe every component; nothing is started."""
     user = environment.given(options)
     ports = allocator.allocate(environment.wanted_ports(options, user))
@@ -33,7 +34,7 @@ def make(options: StackOptions, data_dir: DataDir, allocator: PortAllocator) -> 
         f"port {usual} is taken: {name} is on {port}" for name, (usual, port) in allocator.moved.items()
     ]
     notices += environment.notices(user)
-    log = data_dir.log_file
+    log = data_dir.log
     database = postgres.component(data_dir, ports["postgres"], env, log("postgres"))
     if not database.notes["data"].startswith(f"{data_dir.path}/"):
         notices.append(
@@ -44,7 +45,10 @@ def make(options: StackOptions, data_dir: DataDir, allocator: PortAllocator) -> 
         valkey.component(data_dir, ports["valkey"], env, log("valkey")),
         temporal.component(data_dir, ports["temporal"], ports.get("temporal_ui"), env, log("temporal")),
     ]
-    everything = [*servers, *processes.components(options, user, ports, env, log)]
+    everything = [*servers, *processes.components(options, user, ports, env, data_dir)]
+    unknown = options.only - {component.name for component in everything}
+    if unknown:
+        raise StackError(f"no component is called {', '.join(sorted(unknown))}")
     return Plan(
         [component for component in everything if not options.only or component.name in options.only],
         env,

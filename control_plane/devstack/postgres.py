@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import psycopg
 
 from control_plane.devstack import binaries
 from control_plane.devstack.component import Account, Component, NotYet
@@ -185,6 +184,8 @@ def _forget_dead_server(data: Path) -> None:
 
 
 async def _connect(port: int) -> None:
+    import psycopg  # takes longer to import than the servers take to start: not before they do
+
     try:
         connection = await psycopg.AsyncConnection.connect(
             f"postgresql://postgres@127.0.0.1:{port}/postgres", connect_timeout=5

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 from control_plane.devstack.component import Component
+from control_plane.devstack.datadir import DataDir
 from control_plane.devstack.environment import Given
 from control_plane.devstack.options import StackOptions
 
@@ -18,7 +18,7 @@ def components(
     user: Given,
     ports: Mapping[str, int],
     env: Mapping[str, str],
-    log: Callable[[str], Path],
+    data_dir: DataDir,
 ) -> list[Component]:
     """Migrations, a simulator for each service that is not the real one, media, control, worker.
 
@@ -31,6 +31,7 @@ def components(
     def at(port: str) -> str:
         return f"127.0.0.1:{ports[port]}"
 
+    log = data_dir.log
     found = [
         Component(
             "migrations",
@@ -51,7 +52,8 @@ def components(
     if not user.real_twilio:
         argv = python(
             *("bench.sim.twilio", "--account-sid", env["TWILIO_ACCOUNT_SID"]),
-            *("--auth-token", env["TWILIO_AUTH_TOKEN"]),
+            *("--auth-token", env["TWILIO_AUTH_TOKEN"], "--number", env["TWILIO_PHONE_NUMBER"]),
+            *("--recordings", str(data_dir.path / "recordings")),
             *("--port", str(ports["twilio"]), "--admin-port", str(ports["twilio_admin"])),
         )
         found.append(Component("twilio-sim", argv, env, log("twilio-sim"), address=f"http://{at('twilio')}"))

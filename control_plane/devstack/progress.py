@@ -1,10 +1,9 @@
-"""Shows a stack coming up and going down: a table that keeps itself current on a terminal, plain lines elsewhere."""
+"""Shows a stack coming up and going down: a table redrawn in place on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -25,6 +24,7 @@ STYLES = {
     Phase.KILLED: "red",
 }
 MOVING = (Phase.STARTING, Phase.STOPPING)
+SETTLED = (Phase.READY, Phase.DONE, Phase.STOPPED, Phase.KILLED)
 
 
 class PlainProgress:
@@ -52,30 +52,37 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """A table of all components, redrawn in place; notices go above it. An Observer and a context manager."""
+    """A table of all components, redrawn as long as something moves. An Observer and a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._states: dict[str, State] = {}
         self._since: dict[str, float] = {}
         self._spinner = Spinner("dots")
-        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=10)
+        self._live: Live | None = None
 
     def __enter__(self) -> LiveProgress:
-        self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.stop()
+    def __exit__(self, *exc: object) -> None:
+        self._rest()
 
     def state(self, state: State) -> None:
         self._states[state.name] = state
         self._since[state.name] = time.monotonic()
+        if all(known.phase in SETTLED for known in self._states.values()):
+            self._rest()  # a stack that only runs must not cost anything
+        elif self._live is None:
+            self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=10)
+            self._live.start()
 
     def notice(self, sentence: str) -> None:
-        self._live.console.print(Text(sentence, "yellow"))
+        self._console.print(Text(sentence, "yellow"))
+
+    def _rest(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def _table(self) -> Table:
         table = Table(box=None, show_header=False, pad_edge=False)

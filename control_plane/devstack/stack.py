@@ -13,17 +13,18 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from control_plane.devstack import plan, postgres
+from control_plane.devstack import postgres
 from control_plane.devstack.child import Child, ReadyPipe, last_lines
 from control_plane.devstack.component import Component, NotYet
 from control_plane.devstack.datadir import DataDir
 from control_plane.devstack.errors import ChildFailed
 from control_plane.devstack.launcher import GRACE_S, Launcher
 from control_plane.devstack.options import StackOptions
+from control_plane.devstack.plan import Plan, make_plan
 from control_plane.devstack.ports import PortAllocator
 from control_plane.devstack.state import Observer, Phase, State, Unobserved, write_state_file
 
@@ -39,13 +40,21 @@ class Stack:
     stopping: the end has begun.
     """
 
-    def __init__(self, options: StackOptions, *, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        options: StackOptions,
+        *,
+        observer: Observer | None = None,
+        planner: Callable[[StackOptions, DataDir, PortAllocator], Plan] = make_plan,
+    ) -> None:
+        """`planner` says what the stack consists of; tests bring their own."""
         self.options = options
         self.data_dir = DataDir(options.data_dir)
         self.states: dict[str, State] = {}
         self.env: Mapping[str, str] = {}
         self.endpoints: Mapping[str, str] = {}
         self.failure: ChildFailed | None = None
+        self._planner = planner
         self._observer = observer or Unobserved()
         self._ports = PortAllocator()
         self._components: dict[str, Component] = {}
@@ -85,16 +94,17 @@ class Stack:
         if self.options.fresh:
             self.data_dir.wipe()
             postgres.wipe(self.data_dir.path)
-        made = plan.make(self.options, self.data_dir, self._ports)
+        made = self._planner(self.options, self.data_dir, self._ports)
         self.env, self.endpoints = made.env, made.endpoints
         for component in made.components:
+            self.data_dir.new_log(component.name)
             self._components[component.name] = component
             self._ready[component.name] = asyncio.Event()
             self._set(State(component.name, Phase.WAITING, component.address))
         for sentence in made.notices:
             self._observer.notice(sentence)
         started_at = datetime.now(UTC)
-        self._launcher = Launcher(self.data_dir.log_file("reaper"), self.data_dir.lock_fd)
+        self._launcher = Launcher(self.data_dir.new_log("reaper"), self.data_dir.lock_fd)
         await self._launcher.open()
         self._spawn(self._watch_reaper(self._launcher))
         for component in made.components:
@@ -176,7 +186,7 @@ class Stack:
 
     async def _watch_reaper(self, launcher: Launcher) -> None:
         status = await launcher.died()
-        log = self.data_dir.logs / "reaper.log"
+        log = self.data_dir.log("reaper")
         self._fail(ChildFailed("reaper", describe(status), log, last_lines(log)))
 
     def _fail(self, failure: ChildFailed) -> None:

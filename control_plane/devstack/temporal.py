@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import grpc
-
 from control_plane.devstack import binaries
 from control_plane.devstack.component import Component, NotYet
 from control_plane.devstack.datadir import DataDir
@@ -42,6 +40,8 @@ def component(
 
 async def _describe_namespace(port: int) -> None:
     """Pass when the frontend answers for the default namespace, which the dev server makes as it starts."""
+    import grpc  # not before the servers start: it takes its time
+
     options = (("grpc.enable_http_proxy", 0),)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         describe: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(DESCRIBE_NAMESPACE)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 from rich.console import Console
 
 from control_plane.devstack.errors import ChildFailed, StackError
 from control_plane.devstack.options import StackOptions
 from control_plane.devstack.progress import print_endpoints, progress
+from control_plane.devstack.signals import ended_by_signals
 from control_plane.devstack.stack import Stack
-
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def up(options: StackOptions, console: Console) -> int:
@@ -23,25 +21,13 @@ async def up(options: StackOptions, console: Console) -> int:
     with progress(console) as display:
         stack = Stack(options, observer=display)
         running = asyncio.ensure_future(_run(stack, console))
-        loop = asyncio.get_running_loop()
-
-        def on_signal() -> None:
-            if stack.stopping or running.cancelling():
-                stack.hurry()
-            else:
-                running.cancel()
-
-        for signum in ENDING_SIGNALS:
-            loop.add_signal_handler(signum, on_signal)
         try:
-            await running
+            with ended_by_signals(running, stack):
+                await running
         except asyncio.CancelledError:
             return 0
         except StackError as error:
             failure = error
-        finally:
-            for signum in ENDING_SIGNALS:
-                loop.remove_signal_handler(signum)
     print_failure(console, failure)
     return 1
 
