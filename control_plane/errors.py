@@ -28,7 +28,7 @@ class CallNotOver(ControlPlaneError):
     """The call has no result yet."""
 
     def __init__(self, workflow_id: str, status: str) -> None:
-        super().__init__(f"call {workflow_id} is {status}; its result exists once it is over")
+        super().__init__(f"call {workflow_id} is {status}; its result is not written yet")
         self.workflow_id = workflow_id
         self.status = status
 

@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass
 
 import prometheus_client
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from control_plane import bootstrap, readiness
 from control_plane.entrypoints import grpc_server
+from control_plane.service.answering import WAIT_S
 from control_plane.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -40,6 +43,15 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the process serves."""
+
+    rest: str
+    grpc: str
+    metrics: str
+
+
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way; a second one ends the process at once.
 
@@ -47,38 +59,54 @@ async def serve(settings: Settings) -> None:
         OSError: a port is taken; the message says which.
     """
     stop = _stop_on_signals()
-    control = bootstrap.control(settings)
+    async with running(settings) as endpoints:
+        log.info("serving", **asdict(endpoints))
+        readiness.announce(**asdict(endpoints))
+        await stop.wait()
+        log.info("stopping")
+    log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> AsyncIterator[Endpoints]:
+    """Everything serves inside this block. At its end no new request is taken, and those under way finish.
+
+    Raises:
+        OSError: a port is taken; the message says which.
+    """
     async with contextlib.AsyncExitStack() as stack:
+        control = bootstrap.control(settings, twiml_wait_s=twiml_wait_s)
         stack.push_async_callback(control.close)
         metrics_url = _serve_metrics(stack, settings)
         listening = _listen(settings.api_host, settings.api_port)
         stack.callback(listening.close)
         grpc = await grpc_server.start(control.call_service, settings.api_host, settings.grpc_port)
         stack.push_async_callback(grpc.stop, GRPC_GRACE_S)
-
-        http = _HttpServer(
-            uvicorn.Config(
-                control.app,
-                log_config=None,
-                access_log=False,  # the metrics count, and each call logs what matters
-                timeout_graceful_shutdown=HTTP_GRACE_S,
-                server_header=False,
-            )
+        await _serve_http(stack, control.app, listening)
+        yield Endpoints(
+            rest=f"http://{settings.api_host}:{settings.api_port}",
+            grpc=f"{settings.api_host}:{grpc.port}",
+            metrics=metrics_url,
         )
-        serving = asyncio.create_task(http.serve(sockets=[listening]), name="http")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        await http.accepting.wait()
-        rest_url = f"http://{settings.api_host}:{settings.api_port}"
-        grpc_address = f"{settings.api_host}:{grpc.port}"
-        log.info("serving", rest=rest_url, grpc=grpc_address, metrics=metrics_url)
-        readiness.announce(rest=rest_url, grpc=grpc_address, metrics=metrics_url)
 
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        log.info("stopping")
-        stopping.cancel()
-        http.should_exit = True
-        await asyncio.gather(serving, grpc.stop(GRPC_GRACE_S))
-    log.info("stopped")
+
+async def _serve_http(stack: contextlib.AsyncExitStack, app: FastAPI, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # the metrics count, and each call logs what matters
+        timeout_graceful_shutdown=HTTP_GRACE_S,
+        server_header=False,
+    )
+    server = _HttpServer(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")
+
+    async def stop() -> None:
+        server.should_exit = True
+        await serving
+
+    stack.push_async_callback(stop)
+    await server.accepting.wait()
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -51,8 +51,7 @@ class PostgresCalls:
             # Give a failed attempt up soon: the next request starts a new one, so an outage's end is noticed
             # within seconds and not after the pool's back-off has grown to minutes.
             reconnect_timeout=3.0,
-            # A server that was restarted leaves dead connections here; find out before a request does.
-            check=AsyncConnectionPool.check_connection,
+            check=self._check,
             open=False,
         )
         self._opening = asyncio.Lock()
@@ -124,6 +123,14 @@ class PostgresCalls:
         async with self._connection() as connection:
             cursor = await connection.execute(query, {"workflow_id": workflow_id})
             return await cursor.fetchall()
+
+    async def _check(self, connection: Connection) -> None:
+        """Before a request gets a connection: a server that was restarted has left dead ones here."""
+        try:
+            await AsyncConnectionPool.check_connection(connection)
+        except psycopg.Error:
+            await self._pool.check()  # where one is dead all may be; replace them now, not one a request
+            raise
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

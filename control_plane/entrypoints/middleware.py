@@ -10,6 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from control_plane import metrics
 
 MAX_BODY_BYTES = 256 * 1024
+# Of a refused body this much more is read and thrown away: a connection closed on a sender who is still
+# sending is reset, and the answer with it.
+MAX_DISCARDED_BYTES = 4 * 1024 * 1024
 
 
 class _BodyTooLarge(Exception):
@@ -33,12 +36,14 @@ class BodyLimit:
             return
 
         taken = 0
+        read_up = False
         answered = False
 
         async def bounded_receive() -> Message:
-            nonlocal taken
+            nonlocal taken, read_up
             message = await receive()
             taken += len(message.get("body", b""))
+            read_up = not message.get("more_body", False)
             if taken > self._limit:
                 raise _BodyTooLarge
             return message
@@ -53,13 +58,18 @@ class BodyLimit:
         except _BodyTooLarge:
             if answered:
                 raise
-            await self._refuse(scope, receive, send)
+            await self._refuse(scope, receive, send, read_up=read_up)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, *, read_up: bool = False) -> None:
+        discarded, more = 0, not read_up
+        while more and discarded < MAX_DISCARDED_BYTES:
+            message = await receive()
+            discarded += len(message.get("body", b""))
+            more = message["type"] == "http.request" and message.get("more_body", False)
         response = JSONResponse(
             {"detail": f"the body must be at most {self._limit} bytes"},
             status_code=413,
-            headers={"Connection": "close"},  # the rest of the body is not worth reading
+            headers={"Connection": "close"},
         )
         await response(scope, receive, send)
 

@@ -71,6 +71,8 @@ def new_router(
         if after == "stream":
             # The media leg has ended, by either side: there is nothing left to say.
             return _hang_up()
+        if form.get("CallSid"):
+            await calls.note_call_sid(workflow_id, form["CallSid"])
         session = await stream_session(sessions, workflow_id, twiml_wait_s)
         if session is None:
             log.info("hanging up", workflow_id=workflow_id, call_sid=form.get("CallSid", ""))

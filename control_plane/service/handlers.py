@@ -113,6 +113,7 @@ class Calls:
         Raises:
             DependencyUnavailable: Temporal is away, and Twilio will not say it again.
         """
+        await self.note_call_sid(workflow_id, status.call_sid)
         try:
             await self._orchestrator.twilio_status(workflow_id, status)
         except CallNotFound:
@@ -129,6 +130,17 @@ class Calls:
             )
             raise
         return True
+
+    async def note_call_sid(self, workflow_id: str, call_sid: str) -> None:
+        """Keep in the session that Twilio has placed the call.
+
+        A dial whose answer was lost is looked up there before anybody is rung a second time. That is a second
+        source, so Redis being away is no reason to refuse what Twilio says.
+        """
+        try:
+            await self._sessions.update(workflow_id, call_sid=call_sid)
+        except DependencyUnavailable as error:
+            log.warning("call sid not noted", workflow_id=workflow_id, call_sid=call_sid, error=str(error))
 
     async def close(self) -> None:
         """Stop looking after failed starts."""
