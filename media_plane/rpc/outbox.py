@@ -1,0 +1,131 @@
+"""Call events on their way to Redis: taken in order at once, written in batches, kept while it is away.
+
+`append` is called from a frame's call stack and only appends to a list; a task of this file serialises and
+writes. Order is kept per node, and so per call. What does not fit is dropped, counted and logged: first the
+transcript deltas (their words come again in the turn's segment), and everything only at twice that depth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from media_plane.rpc.convert import call_event
+from media_plane.wire.events import CallEvent, TranscriptDelta
+
+log = structlog.get_logger(__name__)
+
+BATCH = 100  # entries a pipeline: about a millisecond of the loop to serialise
+DEEP = 50_000  # events; about 10 s of 400 calls in which everybody talks. Beyond it deltas are dropped
+STREAM_LENGTH = 20_000  # entries a call keeps, roughly
+RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the last one for ever
+
+
+@dataclass
+class OutboxCounts:
+    """Events since the start; `waiting` is now."""
+
+    written: int = 0
+    dropped: int = 0
+    failures: int = 0
+    waiting: int = 0
+
+
+class Outbox:
+    """Writes `events:{workflow_id}`. `run` must be running for anything to leave."""
+
+    def __init__(self, redis: Redis, *, source: str, ttl_s: int, epoch_ns: int, deep: int = DEEP) -> None:
+        self._redis = redis
+        self._source = source
+        self._ttl_s = ttl_s
+        self._epoch_ns = epoch_ns
+        self._deep = deep
+        self._waiting: deque[CallEvent] = deque()
+        self._news = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._dropping = False
+        self.counts = OutboxCounts()
+
+    def append(self, event: CallEvent) -> None:
+        """Take `event`; never waits."""
+        depth = len(self._waiting)
+        if depth >= self._deep and (depth >= 2 * self._deep or isinstance(event.body, TranscriptDelta)):
+            self._drop(event)
+            return
+        self._waiting.append(event)
+        self.counts.waiting = depth + 1
+        self._drained.clear()
+        self._news.set()
+
+    async def run(self) -> None:
+        """Write what is appended, for ever; cancel to stop. Failures are waited out, nothing is forgotten."""
+        failures = 0
+        while True:
+            await self._news.wait()
+            try:
+                await self._write_batch()
+            except (RedisError, OSError, TimeoutError) as error:
+                if failures == 0:
+                    log.warning("events wait: redis is away", waiting=len(self._waiting), error=str(error))
+                self.counts.failures += 1
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+                failures += 1
+                continue
+            if failures:
+                log.info("redis is back", attempts=failures, waiting=len(self._waiting))
+                failures = 0
+            if not self._waiting:
+                self._dropping = False
+                self._news.clear()
+                self._drained.set()
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until everything taken so far is written; False when that took longer."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._drained.wait()
+        except TimeoutError:
+            log.error("events lost at the end: redis is away", lost=len(self._waiting))
+            return False
+        return True
+
+    async def _write_batch(self) -> None:
+        """Write the oldest events and forget them; on any failure they stay.
+
+        Without a transaction a batch whose answer was lost is written again: readers know an event by
+        (source, seq).
+        """
+        batch = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
+        pipeline = self._redis.pipeline(transaction=False)
+        for event in batch:
+            message = call_event(event, source=self._source, epoch_ns=self._epoch_ns)
+            pipeline.xadd(
+                f"events:{event.workflow_id}",
+                {"e": message.SerializeToString()},
+                maxlen=STREAM_LENGTH,
+                approximate=True,
+            )
+        for workflow_id in {event.workflow_id for event in batch}:
+            pipeline.expire(f"events:{workflow_id}", self._ttl_s)
+        await pipeline.execute()
+        for _ in batch:
+            self._waiting.popleft()
+        self.counts.written += len(batch)
+        self.counts.waiting = len(self._waiting)
+
+    def _drop(self, event: CallEvent) -> None:
+        self.counts.dropped += 1
+        if not self._dropping:
+            self._dropping = True
+            log.error(
+                "event dropped: too many wait for redis",
+                workflow_id=event.workflow_id,
+                kind=type(event.body).__name__,
+                waiting=len(self._waiting),
+            )
