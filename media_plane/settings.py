@@ -1,0 +1,81 @@
+"""Settings of a media node: environment variables, or `.env` in the working directory (docs/seams.md)."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from enum import StrEnum
+from functools import cached_property
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Resampler(StrEnum):
+    """What changes sample rates on the live path."""
+
+    KERNEL = "kernel"  # our FIR kernels: at most 2 ms of delay
+    SOXR_QQ = "soxr-qq"
+    SOXR_HQ = "soxr-hq"  # holds back 12-115 ms, in lumps
+    SOXR_VHQ = "soxr-vhq"
+
+
+class Settings(BaseSettings):
+    """Every field is the variable of the same name in capitals. Frozen after start."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    environment: str = "development"  # `production`: JSON logs
+    log_level: str = "INFO"
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_password: SecretStr = SecretStr("")
+    redis_session_ttl: int = Field(7200, ge=60)  # seconds
+
+    gemini_api_key: SecretStr = SecretStr("")
+    gemini_base_url: str = "https://generativelanguage.googleapis.com"  # http means ws
+    gemini_api_version: str = "v1beta"
+    gemini_model: str = "gemini-3.8-live"
+    gemini_voice: str = "Puck"
+
+    media_node_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    media_host: str = "127.0.0.1"
+    media_ws_port: int = Field(8081, ge=0, le=65535)  # 0: any free one
+    media_grpc_port: int = Field(50051, ge=0, le=65535)
+    media_metrics_port: int = Field(9102, ge=0, le=65535)
+    media_public_ws_url: str = ""  # as Twilio dials it, wss://… in production; empty: media_host and port
+    media_grpc_advertise: str = ""  # as the control plane dials it; empty: media_host and port
+    media_capacity: int = Field(400, ge=1)  # calls, prepared and live
+    media_resampler: Resampler = Resampler.KERNEL
+
+    @field_validator("gemini_base_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("media_public_ws_url")
+    @classmethod
+    def _websocket(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in ("ws", "wss"):
+            raise ValueError("must start with ws:// or wss://")
+        return value.rstrip("/")
+
+    @field_validator("media_node_id")
+    @classmethod
+    def _identifier(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", value):
+            raise ValueError("must be 1-128 characters of A-Z a-z 0-9 _ . -")
+        return value
+
+    @cached_property
+    def redis_dsn(self) -> str:
+        """`redis_url` with `redis_password` put in, unless it names one itself."""
+        password = self.redis_password.get_secret_value()
+        parts = urlsplit(self.redis_url)
+        if not password or parts.password:
+            return self.redis_url
+        return urlunsplit(parts._replace(netloc=f":{quote(password, safe='')}@{parts.netloc}"))
