@@ -89,6 +89,7 @@ def _describe(connection: Connection) -> dict[str, Any]:
         "setup": connection.session.setup_body,
         "state": connection.session.state,
         "close_code": connection.close_code,
+        "log_dropped": connection.log.dropped,
     }
 
 

@@ -175,6 +175,8 @@ class Dialogue:
         for answer in self._tools.answer(body.get("functionResponses", [])):
             if answer.scheduling == "SILENT":
                 self._memory.remember("tool", str(answer.response))
+                if not self._speaker.active and not self._tools.pending:
+                    self._on_resumable(True, now_ns)
                 continue
             if answer.scheduling == "INTERRUPT":
                 self._cut(now_ns)

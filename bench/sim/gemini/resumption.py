@@ -10,6 +10,7 @@ from bench.sim.gemini.errors import Refused
 from bench.sim.gemini.memory import Memory
 
 _REJECTED = "Request contains an invalid argument."
+_LIMIT = 20_000  # handles kept; the oldest go first
 
 
 @dataclass(slots=True)
@@ -39,6 +40,8 @@ class Handles:
         """A new handle for the conversation as it is now."""
         handle = "Cih" + base64.b32encode(rng.randbytes(35)).decode().lower()
         self._entries[handle] = _Entry(session_id, memory.copy())
+        if len(self._entries) > _LIMIT:
+            del self._entries[next(iter(self._entries))]
         return handle
 
     def resume(self, handle: str, model: str, ttl_s: float, now_ns: int) -> Memory:

@@ -113,10 +113,12 @@ class Session:
 
     def on_frame(self, raw: bytes, now_ns: int) -> None:
         """A text or binary message from the client."""
+        self.advance(now_ns)  # what was due before it comes first, however late the loop is
         self._guarded(lambda: self._receive(raw, now_ns), now_ns)
 
     def on_ping(self, payload: bytes, now_ns: int) -> None:
         """A ping from the client."""
+        self.advance(now_ns)
         self._out.note(now_ns, "ping", "<")
         slow = self._afflictions.get("delayed_pongs")
         delay_ns = 0 if slow is None else int(slow.value("ms") * _MS)
@@ -127,11 +129,13 @@ class Session:
 
     def on_heard(self, job: int, words: str, ms: float, now_ns: int) -> None:
         """The answer to a Hear action."""
+        self.advance(now_ns)
         if self._dialogue is not None and not self._closed:
             self._dialogue.heard(job, words, ms, now_ns)
 
     def on_said(self, generation: int, index: int, pcm24k: npt.NDArray[np.int16], now_ns: int) -> None:
         """The answer to a Say action."""
+        self.advance(now_ns)
         if self._dialogue is not None and not self._closed:
             self._dialogue.said(generation, index, pcm24k, now_ns)
 
@@ -139,15 +143,14 @@ class Session:
         """The client closes: the echo comes after a while."""
         self._out.note(now_ns, "close", "<", code=code, reason=reason)
         if not self._closed:
-            self._end()
+            self._end(now_ns)
             delay_ns = draw_ns(self._scenario.delays.close_echo, self._rng)
             self._timers.at(now_ns + delay_ns, lambda at_ns: self._send_close(code or 1000, "", at_ns))
 
     def on_closed(self, now_ns: int) -> None:
         """The socket is gone."""
-        self._end()
+        self._end(now_ns)
         self._timers.clear()
-        self._handles.closed(self.id, now_ns)
         self._out.note(now_ns, "closed")
 
     # ---- faults
@@ -172,7 +175,7 @@ class Session:
         self._out.note(now_ns, "fault", fault=fault.fault)
         match fault.fault:
             case "abort":
-                self._end()
+                self._end(now_ns)
                 self._out.do(Abort())
             case "go_away":
                 self._go_away(fault.value("time_left_s"), now_ns)
@@ -205,14 +208,17 @@ class Session:
         except Refused as refusal:
             self._close(refusal.code, refusal.reason, now_ns)
 
-    def _end(self) -> None:
+    def _end(self, now_ns: int) -> None:
+        """Nothing but the close happens from now on; the conversation may be resumed elsewhere."""
+        if not self._closed:
+            self._handles.closed(self.id, now_ns)
         self._closed = True
         self._timers.clear()
         self._out.muted = True
 
     def _close(self, code: int, reason: str, now_ns: int) -> None:
         if not self._closed:
-            self._end()
+            self._end(now_ns)
             self._send_close(code, reason, now_ns)
 
     def _send_close(self, code: int, reason: str, now_ns: int) -> None:

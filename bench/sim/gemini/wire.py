@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -63,6 +64,7 @@ def read_blob(blob: dict[str, Any], path: str) -> Blob:
         ) from None
 
 
+@lru_cache(maxsize=64)
 def pcm_rate(mime_type: str) -> int:
     """The rate of `audio/pcm;rate=N` in Hz. Raises Refused for any other type, and outside 8–48 kHz."""
     name, *parameters = (piece.strip() for piece in mime_type.split(";"))
