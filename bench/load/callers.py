@@ -17,6 +17,34 @@ _QUIET: Final = [signal.ulaw_frame(seed) for seed in range(8)]
 _BURSTS: Final = [signal.ulaw_frame(seed, burst=True) for seed in range(8)]
 
 
+def opening(sid: str) -> list[bytes]:
+    """`connected` and `start` of stream `sid`."""
+    connected = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
+    start = {
+        "event": "start",
+        "sequenceNumber": "1",
+        "streamSid": sid,
+        "start": {
+            "accountSid": "AC" + "0" * 32,
+            "streamSid": sid,
+            "callSid": "CA" + sid[2:],
+            "tracks": ["inbound"],
+            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            "customParameters": {},
+        },
+    }
+    return [json.dumps(message, separators=(",", ":")).encode() for message in (connected, start)]
+
+
+def media(sid: str) -> bytes:
+    """A `media` message of stream `sid`, to be filled with % (sequence, chunk, timestamp, payload)."""
+    return (
+        b'{"event":"media","sequenceNumber":"%d","streamSid":"'
+        + sid.encode()
+        + b'","media":{"track":"inbound","chunk":"%d","timestamp":"%d","payload":"%b"}}'
+    )
+
+
 class Caller(WSListener):
     """One Media Streams connection. Feeds `up` when sending, `down` when receiving."""
 
@@ -28,32 +56,13 @@ class Caller(WSListener):
         self._transport: WSTransport | None = None
         self._sequence = 1
         self._chunk = 0
-        self._media = (
-            b'{"event":"media","sequenceNumber":"%d","streamSid":"'
-            + self._sid.encode()
-            + b'","media":{"track":"inbound","chunk":"%d","timestamp":"%d","payload":"%b"}}'
-        )
+        self._media = media(self._sid)
         self.closed = False
 
     def begin(self, transport: WSTransport) -> None:
         """`connected` and `start`, as Twilio sends them; from now on `send_frame` sends."""
-        call_sid, account_sid = f"CA{self._index:032x}", f"AC{0:032x}"
-        connected = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
-        start = {
-            "event": "start",
-            "sequenceNumber": "1",
-            "streamSid": self._sid,
-            "start": {
-                "accountSid": account_sid,
-                "streamSid": self._sid,
-                "callSid": call_sid,
-                "tracks": ["inbound"],
-                "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-                "customParameters": {},
-            },
-        }
-        for message in (connected, start):
-            transport.send(WSMsgType.TEXT, json.dumps(message, separators=(",", ":")))
+        for message in opening(self._sid):
+            transport.send(WSMsgType.TEXT, message)
         self._transport = transport
 
     def send_frame(self) -> None:

@@ -44,7 +44,6 @@ async def compare(
     load_core, core = cores()
     measured: dict[tuple[str, int], summary.Series] = {}
     runs: list[dict[str, object]] = []
-    notes: list[str] = []
     async with contextlib.AsyncExitStack() as stack:
         load = await stack.enter_async_context(driver.started(load_core, logs))
         under_test = [
@@ -64,10 +63,10 @@ async def compare(
             run = await load.run(Job(urls, plan.settle_s, plan.measure_s, system.pid))
             measured[where].runs.append(run)
             runs.append(summary.record(system.name, run))
-            notes += summary.doubts(system.name, run)
     figures = [
         figure
         for calls in plan.levels
         for figure in summary.figures({name: measured[name, calls] for name in names}, calls)
     ]
+    notes = [note for (name, _), series in measured.items() for note in summary.doubts(name, series)]
     return Comparison(figures, runs, notes)

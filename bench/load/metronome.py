@@ -48,4 +48,5 @@ class Metronome:
             self._sent += 1
             due = self._due()
             now = time.monotonic_ns()
-        self._timer = self._loop.call_later((due - now) / 1e9, self._run)
+        # uvloop's timers count whole milliseconds, and it would spin through a fraction of one.
+        self._timer = self._loop.call_later(max((due - now) / 1e9, 0.001), self._run)

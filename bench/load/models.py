@@ -35,13 +35,14 @@ def _frame(content: dict[str, object]) -> bytes:
     return json.dumps(content, indent=2).encode()
 
 
-def _speech(data: bytes) -> bytes:
+def speech(data: bytes) -> bytes:
+    """The frame of one audio part; `data`: base64 of PCM at 24 kHz."""
     blob = {"mimeType": "audio/pcm;rate=24000", "data": data.decode()}
     return _frame({"serverContent": {"modelTurn": {"role": "model", "parts": [{"inlineData": blob}]}}})
 
 
-_QUIET: Final = [_speech(signal.pcm_chunk(seed)) for seed in range(8)]
-_BURSTS: Final = [_speech(signal.pcm_chunk(seed, burst=True)) for seed in range(8)]
+_QUIET: Final = [speech(signal.pcm_chunk(seed)) for seed in range(8)]
+_BURSTS: Final = [speech(signal.pcm_chunk(seed, burst=True)) for seed in range(8)]
 _SETUP_COMPLETE: Final = _frame({"setupComplete": {}})
 _WORDS: Final = _frame({"serverContent": {"outputTranscription": {"text": " and so it goes on"}}})
 _GENERATED: Final = _frame({"serverContent": {"generationComplete": True}})

@@ -14,6 +14,7 @@ from typing import IO
 
 import psutil
 
+PRIORITY = -20
 READY_FD = "VOICEPLANE_READY_FD"
 
 
@@ -28,9 +29,14 @@ def cores() -> tuple[int, int]:
 
 
 def pin(pid: int, core: int) -> None:
-    """Bind a process to a core where the system can (Linux); threads it starts later inherit it."""
+    """Bind a process to a core where the system can (Linux); threads it starts later inherit it.
+
+    Where we may (root), it also goes ahead of whatever else the machine does.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(pid, {core})
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, pid, PRIORITY)
 
 
 @dataclass(frozen=True)

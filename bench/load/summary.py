@@ -47,12 +47,11 @@ class Series:
 
 def figures(by_system: Mapping[str, Series], calls: int) -> list[Figure]:
     """Every figure of one level; `by_system`: name → its runs at this number of calls."""
-    at = f"{calls} call" if calls == 1 else f"{calls} calls"
     made = []
 
     def add(key: str, title: str, unit: str, values: dict[str, float]) -> None:
         known = {name: value for name, value in values.items() if not math.isnan(value)}
-        made.append(Figure(f"{key}@{calls}", f"{title}, {at}", unit, known))
+        made.append(Figure(f"{key}@{calls}", f"{title}, {_at(calls)}", unit, known))
 
     systems = by_system.items()
     for way, arrow in WAYS.items():
@@ -105,15 +104,24 @@ def record(name: str, run: RunResult) -> dict[str, object]:
     }
 
 
-def doubts(name: str, run: RunResult) -> list[str]:
-    """Why this run says more about the load, or the machine, than about what it measured."""
-    where = f"{name} at {run.calls}: unreliable:"
+def doubts(name: str, series: Series) -> list[str]:
+    """Why these runs say more about the load, or the machine, than about what was measured."""
+    runs = series.runs
+    where = f"unreliable: {name} at {_at(runs[0].calls)}:"
     found = []
-    if (late := _late_p99_ms(run)) > LATE_P99_MS:
-        found.append(f"{where} the load's own frames left {late:.1f} ms late (p99)")
-    if run.load_cpu_share > LOAD_SHARE:
-        found.append(f"{where} the load used {run.load_cpu_share:.0%} of its core")
+    late = [run for run in runs if _late_p99_ms(run) > LATE_P99_MS]
+    if late:
+        worst = max(map(_late_p99_ms, late))
+        found.append(
+            f"{where} in {len(late)} of {len(runs)} runs the load itself was late (p99 {worst:.1f} ms)"
+        )
+    if (share := max(run.load_cpu_share for run in runs)) > LOAD_SHARE:
+        found.append(f"{where} the load used {share:.0%} of its core")
     return found
+
+
+def _at(calls: int) -> str:
+    return f"{calls} call" if calls == 1 else f"{calls} calls"
 
 
 def _late_p99_ms(run: RunResult) -> float:

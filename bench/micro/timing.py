@@ -15,8 +15,8 @@ def side_by_side(
 ) -> dict[str, float]:
     """Name → µs per call: the median over `rounds` of the mean of `calls` calls.
 
-    The candidates take turns within each round, so that a slow moment of the machine falls on all of them; the
-    collector is off, as nothing here makes cycles.
+    The candidates take turns within each round, so that a slow moment of the machine falls on all of them.
+    The collector is off, as nothing here makes cycles.
     """
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for function in candidates.values():

@@ -1,0 +1,60 @@
+"""A result as people read it."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench import table
+from bench.figures import BadResult, Figure, Result
+
+RESULT = Result(
+    {
+        "machine": {"cpu": "Some CPU", "cores": 2},
+        "python": "CPython 3.11.7",
+        "commit": "0123456789abcdef",
+        "started_at": "2026-11-22T10:00:00+00:00",
+    },
+    [
+        Figure("kernel_up_us", "20 ms up", "µs", {"voiceplane": 1.25, "lookup": 0.5, "obvious": 50.0}),
+        Figure("delay_up_p50_ms@50", "added delay", "ms", {"voiceplane": 0.25, "sdk_bridge": 60.0}),
+        Figure("gaps_up@50", "gaps", "", {"voiceplane": 0, "sdk_bridge": 0}),
+    ],
+)
+
+
+def test_markdown_gives_each_reference_its_column_and_ratio() -> None:
+    lines = table.markdown(RESULT, "full.json").splitlines()
+    assert "| One frame | voiceplane | μ-law table look-up | plain Python |" in lines
+    assert "| 20 ms up, µs | 1.25 | 0.5 (2.5×) | 50 (0.025×) |" in lines
+    assert "| added delay, ms | 0.25 | 60 (0.0042×) |" in lines
+    assert "| gaps | 0 | 0 |" in lines
+    assert "`full.json`" in lines[0]
+    assert "Some CPU, 2 cores, CPython 3.11.7, commit `0123456789`, 2026-11-22" in lines[0]
+
+
+def test_a_doubtful_result_says_so_in_the_table() -> None:
+    doubtful = Result(RESULT.about, RESULT.figures, ["provisional: busy"])
+    assert "**provisional: busy**" in table.markdown(doubtful, "x.json")
+
+
+def test_the_terminal_shows_the_same_figures() -> None:
+    console = Console(record=True, width=120)
+    table.show(RESULT, console)
+    text = console.export_text()
+    assert "60 (0.0042×)" in text
+    assert "One frame" in text
+
+
+def test_the_table_takes_the_place_between_the_markers(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    table.put_into(readme, "new\n")
+    assert readme.read_text() == f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n"
+
+
+def test_a_readme_without_markers_is_left_alone(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("nothing here\n")
+    with pytest.raises(BadResult, match="no lines"):
+        table.put_into(readme, "new\n")
