@@ -43,6 +43,7 @@ def bench(
     short: Annotated[bool, typer.Option(help="Under a minute, and held to the baseline.")] = False,
     out: Annotated[Path | None, typer.Option(help="Result file; default: bench/results/….json")] = None,
     only: Annotated[Part | None, typer.Option(help="Measure only this part.")] = None,
+    baseline: Annotated[Path, typer.Option(help="What --short is held to.")] = BASELINE,
 ) -> None:
     """Measure, show, write the result."""
     if context.invoked_subcommand is not None:
@@ -55,7 +56,7 @@ def bench(
     try:
         for part in parts:
             _add(result, part, short)
-        verdicts = _held(result, parts) if short else []
+        verdicts = _held(result, parts, baseline) if short else []
     except (ChildFailed, LoadFailed, BadResult) as error:
         console.print(f"[red]bench failed:[/] {error}", highlight=False)
         raise typer.Exit(2) from error
@@ -85,9 +86,9 @@ def show_table(
     print(text, end="")
 
 
-def _held(result: Result, parts: list[Part]) -> list[gate.Verdict]:
+def _held(result: Result, parts: list[Part], baseline: Path) -> list[gate.Verdict]:
     """The gate's verdicts; what failed is measured once more, as a busy moment must not fail a build."""
-    lines = [line for line in gate.load(BASELINE) if _part_of(line.figure) in parts]
+    lines = [line for line in gate.load(baseline) if _part_of(line.figure) in parts]
     verdicts = gate.judge(result, lines)
     again = {_part_of(verdict.line.figure) for verdict in verdicts if not verdict.held}
     for part in sorted(again):

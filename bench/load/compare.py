@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable, Sequence
@@ -46,12 +47,18 @@ async def compare(
     runs: list[dict[str, object]] = []
     async with contextlib.AsyncExitStack() as stack:
         load = await stack.enter_async_context(driver.started(load_core, logs))
-        under_test = [
-            await stack.enter_async_context(
+        starts = [
+            stack.enter_async_context(
                 systems.started(name, gemini_port=load.gemini_port, core=core, logs=logs)
             )
             for name in names
         ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(start) for start in starts]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        under_test = [task.result() for task in tasks]
         turns = list(itertools.product(range(plan.rounds), plan.levels, under_test))
         for number, (turn, calls, system) in enumerate(turns, 1):
             at = f"{calls} call" if calls == 1 else f"{calls} calls"
