@@ -8,7 +8,6 @@ import uvloop
 from pydantic import ValidationError
 
 from control_plane import logs
-from control_plane.server import serve
 from control_plane.settings import Settings
 
 
@@ -25,6 +24,9 @@ def main() -> int:
     except ValueError as error:
         sys.stderr.write(f"LOG_LEVEL: {error}\n")
         return 2
+    # After the settings are known to be of use: these imports are most of the process's start.
+    from control_plane.server import serve
+
     try:
         uvloop.run(serve(settings))
     except OSError as error:

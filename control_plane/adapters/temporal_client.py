@@ -113,10 +113,15 @@ class TemporalOrchestrator:
             async with asyncio.timeout(OPERATION_S):
                 yield await self._connected()
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND and workflow_id:
+            if error.status is RPCStatusCode.NOT_FOUND and workflow_id and not _lacks_namespace(error):
                 raise CallNotFound(workflow_id) from error
-            if error.status in _AWAY:
+            if error.status in _AWAY or error.status is RPCStatusCode.NOT_FOUND:
                 raise DependencyUnavailable("temporal", str(error)) from error
             raise
         except TimeoutError as error:
             raise DependencyUnavailable("temporal", f"no answer within {OPERATION_S} s") from error
+
+
+def _lacks_namespace(error: RPCError) -> bool:
+    """The namespace is what was not found: then nothing is known about any call."""
+    return any(detail.type_url.endswith("NamespaceNotFoundFailure") for detail in error.grpc_status.details)

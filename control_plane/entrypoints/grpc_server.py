@@ -52,7 +52,7 @@ async def start(service: CallServiceServicer, host: str, port: int) -> GrpcServe
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
-        raise OSError(f"gRPC cannot listen on {host}:{port}: {error}") from error
+        raise OSError(f"GRPC_PORT {port}: {error}") from error
     await server.start()
     for name in ("", SERVICE):
         await health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
