@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -69,6 +70,7 @@ async def serve(config: Config) -> None:
         loop.add_signal_handler(number, on_signal)
     simulator = Simulator(config)
     await simulator.start()
+    gc.freeze()  # what start-up made is never garbage; a full collection would hold up every call's frames
     log.info("ready", twilio=simulator.rest_url, twilio_admin=simulator.admin_url)
     if (descriptor := os.environ.get("VOICEPLANE_READY_FD")) is not None:
         with os.fdopen(int(descriptor), "w") as pipe:

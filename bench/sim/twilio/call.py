@@ -137,8 +137,8 @@ class Call:
     def _schedule(self) -> None:
         assert self.line is not None  # ticks begin at the answer
         wait_ns = self.line.next_tick_ns() - time.monotonic_ns()
-        # Rounded up to the loop's whole milliseconds: late by less than one, early by EARLY_NS at most.
-        wait_s = math.ceil(wait_ns / 1e6) / 1000
+        # Timers count whole milliseconds; nearest keeps a frame within half of one, but for the load.
+        wait_s = round(wait_ns / 1e6) / 1000
         self._timer = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._tick)
 
     def _tick(self) -> None:

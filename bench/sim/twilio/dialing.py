@@ -23,7 +23,7 @@ RINGING_AFTER_MS = 100  # the carrier's answer to the dialling
 async def run_outbound(call: Call, request: CallRequest, start_ns: int) -> None:
     """A call asked for over REST, to be dialled at `start_ns`."""
     call.program = Program(call, request.fallback)
-    preparing = asyncio.create_task(call.world.voice.prepare(call.persona))
+    preparing = _prepare(call)
     status: Status = "canceled"
     try:
         if await call.pause((start_ns - time.monotonic_ns()) / 1e9):
@@ -41,7 +41,7 @@ async def run_outbound(call: Call, request: CallRequest, start_ns: int) -> None:
 
 async def run_dialled(call: Call, parent: Call, timeout_s: int) -> None:
     """A leg that a `<Dial>` verb adds to its parent; answered, the two hear each other."""
-    preparing = asyncio.create_task(call.world.voice.prepare(call.persona))
+    preparing = _prepare(call)
     status: Status = "canceled"
     try:
         call.advance("initiated")
@@ -71,22 +71,30 @@ async def run_inbound(call: Call, voice_hook: Hook) -> None:
         await call.close(status)
 
 
+def _prepare(call: Call) -> asyncio.Task[list[Act]]:
+    """Make the callee's audio while the phone rings."""
+    task = asyncio.create_task(call.world.voice.prepare(call.persona))
+    # Who is never answered never asks for the result; a failure is then of no interest.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
 async def _ring(call: Call, preparing: asyncio.Task[list[Act]], timeout_s: int) -> Status | None:
     """Dial and wait for the callee. None: the callee picks up; its script is ready."""
     persona = call.persona
     call.note("dialed", to=call.resource.to)
     call.resource.started = datetime.now(UTC)
     answer_at = time.monotonic() + persona.answer_after_ms / 1000
+    gives_up_at = time.monotonic() + timeout_s
     rings = persona.outcome not in ("busy", "failed")
     if rings:
         if not await call.pause(min(RINGING_AFTER_MS, persona.answer_after_ms) / 1000):
             return _unanswered(call)
         call.advance("ringing")
         call.note("ringing")
-    gives_up = persona.outcome == "no-answer" or persona.answer_after_ms > timeout_s * 1000
-    if not await call.pause(timeout_s if gives_up else answer_at - time.monotonic()):
+    if not await call.pause(min(answer_at, gives_up_at) - time.monotonic()):
         return _unanswered(call)
-    if gives_up:
+    if persona.outcome == "no-answer" or gives_up_at < answer_at:
         return "no-answer"
     if persona.outcome == "busy" or persona.outcome == "failed":
         return persona.outcome

@@ -1,8 +1,9 @@
 """When a channel becomes audible and when it falls quiet, from the energy of its μ-law samples.
 
-Audio is judged in windows of 5 ms. Audible: two windows in a row above the threshold, from the first of
-them. Quiet: no window above it for `HANGOVER`, from the end of the last loud one. So a bound is good to 5
-ms; that speech has ended is known only `HANGOVER` later.
+Audio is judged in windows of 5 ms, and bounds are placed at the first and the last loud sample of such a
+window. Audible: two windows in a row above the threshold, from the first of them. Quiet: no window above it
+for `HANGOVER`, from the end of the last loud one. So a bound is good to 5 ms; that speech has ended is known
+only `HANGOVER` later.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from bench.sim.twilio.mulaw import POWER, RATE, SILENT_FRAME
 
 WINDOW = 40  # samples, 5 ms; a frame is a whole number of them
 THRESHOLD_RMS = 180.0  # about -45 dBFS: below speech's weak consonants, above μ-law's idle noise
+LOUD = np.float32(THRESHOLD_RMS**2 * WINDOW)  # sum of squares of a loud window
 HANGOVER = RATE * 3 // 10  # 300 ms: shorter quiet is a stop consonant or a breath, not an end
+
+_SUM = np.ones(WINDOW, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._position = 0
+        self._last_window = _SUM  # squared samples of the last loud window
         self._loud_since: int | None = None  # first of a row of loud windows
         self.audible = False
         self.onset: int | None = None  # sample of the last onset
@@ -43,16 +48,16 @@ class Listener:
             self._position += len(frame)
             return self._quiet()
         bounds: list[Bound] = []
-        power = POWER[np.frombuffer(frame, dtype=np.uint8)].reshape(-1, WINDOW).mean(axis=1)
-        for window in (power > THRESHOLD_RMS * THRESHOLD_RMS).tolist():
+        samples = POWER[np.frombuffer(frame, dtype=np.uint8)].reshape(-1, WINDOW)
+        for window, loud in zip(samples, (samples @ _SUM > LOUD).tolist(), strict=True):
             begin = self._position
             self._position += WINDOW
-            if not window:
+            if not loud:
                 self._loud_since = None
                 bounds += self._quiet()
                 continue
             if self._loud_since is None:
-                self._loud_since = begin
+                self._loud_since = begin + int(np.argmax(window > LOUD / WINDOW))
                 if not self.audible:
                     continue  # a single window is a click
             if not self.audible:
@@ -60,6 +65,7 @@ class Listener:
                 self.onset = self._loud_since
                 bounds.append(Bound(True, self._loud_since))
             self.last_loud = self._position
+            self._last_window = window
         return bounds
 
     def _quiet(self) -> list[Bound]:
@@ -72,4 +78,5 @@ class Listener:
         if not self.audible or self.last_loud is None:
             return []
         self.audible = False
-        return [Bound(False, self.last_loud)]
+        trailing = int(np.argmax(self._last_window[::-1] > LOUD / WINDOW))
+        return [Bound(False, self.last_loud - trailing)]

@@ -88,7 +88,10 @@ class Network:
 
 @dataclass(frozen=True)
 class Persona:
-    """`answer_after_ms` is counted from the dialling; an empty script listens until somebody hangs up."""
+    """`answer_after_ms`: when the outcome comes, from the dialling, unless the caller's `Timeout` is shorter.
+
+    An empty script listens until somebody hangs up.
+    """
 
     answer_after_ms: int = 800
     outcome: Outcome = "answer"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from urllib.parse import urljoin
 
-from bench.sim.twilio.twiml import Document, Hangup, Verb
+from bench.sim.twilio.twiml import Document, Hangup, Pause, Redirect, Reject, Verb
 
 
 class Plan:
@@ -34,5 +34,5 @@ class Plan:
 
 
 def answers(verb: Verb) -> bool:
-    """Whether an inbound call is picked up to execute this verb."""
-    return type(verb).__name__ not in ("Reject", "Pause", "Redirect", "Hangup")
+    """Whether an inbound call is picked up to execute this verb. A `<Hangup>` answers first."""
+    return not isinstance(verb, Reject | Pause | Redirect)

@@ -58,9 +58,8 @@ class Playout:
 
     def due_marks(self, now_ns: int) -> list[str]:
         """Marks whose audio has been played, in order; each is returned once."""
-        now = self.sample_at(now_ns)
         due = []
-        while self._marks and self._marks[0][0] <= now:
+        while self._marks and self.ns_at(self._marks[0][0]) <= now_ns:
             due.append(self._marks.popleft()[1])
         return due
 

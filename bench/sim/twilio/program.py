@@ -15,6 +15,7 @@ from bench.sim.twilio.network import Departures
 from bench.sim.twilio.persona import Network
 from bench.sim.twilio.plan import Plan, answers
 from bench.sim.twilio.request import Hook, valid_number, valid_url
+from bench.sim.twilio.resource import new_sid
 from bench.sim.twilio.stream import MediaStream, StreamRefused
 from bench.sim.twilio.twiml import (
     Dial,
@@ -105,7 +106,7 @@ class Program:
             match verb:
                 case Hangup():
                     call.note("hangup", by="twiml")
-                    call.hang_up("completed" if call.answered.is_set() else "no-answer")
+                    call.hang_up("completed")
                 case Reject(reason):
                     await self._reject(reason)
                 case Redirect(url, method):
@@ -215,7 +216,7 @@ class Program:
         call, world = self._call, self._call.world
         line = call.line
         assert line is not None  # connecting answers the call
-        sid = world.new_sid("MZ")
+        sid = new_sid("MZ")
         url = signature.stream_url(verb.url)
         if urlsplit(verb.url).query:
             call.warn(31920, f"<Stream>: the query of {verb.url} is not supported and was stripped")

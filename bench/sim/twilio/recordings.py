@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.sim.twilio.mulaw import RATE
 from bench.sim.twilio.request import CallRequest
-from bench.sim.twilio.resource import API_VERSION, rfc2822
+from bench.sim.twilio.resource import API_VERSION, new_sid, rfc2822
 
 if TYPE_CHECKING:
     from bench.sim.twilio.call import Call
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def publish_recording(call: Call, request: CallRequest) -> None:
     """Make the recording fetchable and tell whoever asked. Twilio does so after the call's end."""
     world, resource = call.world, call.resource
-    sid = world.new_sid("RE")
+    sid = new_sid("RE")
     world.recordings[sid] = (call.sid, request.recording_channels)
     if not request.recording.url:
         return

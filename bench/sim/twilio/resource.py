@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -28,9 +28,9 @@ _SUBRESOURCES = (
 )
 
 
-def new_sid(prefix: str, source: random.Random) -> str:
-    """`prefix` (two letters) and 32 hexadecimal digits."""
-    return f"{prefix}{source.getrandbits(128):032x}"
+def new_sid(prefix: str) -> str:
+    """`prefix` (two letters) and 32 hexadecimal digits; not from the seed, since others store them."""
+    return prefix + secrets.token_hex(16)
 
 
 @dataclass

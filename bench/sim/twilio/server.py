@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import structlog
 from aiohttp import web
 
 from bench.sim.twilio.admin import admin_app
 from bench.sim.twilio.config import Config
 from bench.sim.twilio.rest import rest_app
+from bench.sim.twilio.voice import AudioError
 from bench.sim.twilio.world import World
+
+log = structlog.get_logger()
 
 SHUTDOWN_S = 1.0  # for HTTP requests under way
 
@@ -32,6 +36,7 @@ class Simulator:
             await self.close()
             raise
         self.world.base_url = self.rest_url
+        self.world.spawn(self._warm_up(self.world))
 
     async def close(self) -> None:
         """Hang up all calls, send their last callbacks, unbind."""
@@ -39,6 +44,13 @@ class Simulator:
             await self.world.close()
         for runner in self._runners:
             await runner.cleanup()
+
+    async def _warm_up(self, world: World) -> None:
+        """Make the default persona's audio now rather than while the first call rings."""
+        try:
+            await world.voice.prepare(self.config.persona)
+        except AudioError as error:
+            log.warning("persona_error", reason=str(error))
 
     async def _serve(self, app: web.Application, port: int) -> str:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)

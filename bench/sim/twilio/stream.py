@@ -16,7 +16,16 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import (
+    WSCloseCode,
+    WSError,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSProtocolError,
+    WSTransport,
+    ws_connect,
+)
 
 from bench.sim.twilio import wire
 from bench.sim.twilio.lateness import Lateness
@@ -101,6 +110,9 @@ class MediaStream(WSListener):
                 websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
                 max_frame_size=MAX_MESSAGE,
             )
+        except asyncio.CancelledError:
+            self.closed.set()  # the handshake may still succeed behind our back: on_ws_connected closes it
+            raise
         except WSError as error:
             raise StreamRefused(31920, f"{self.url}: {error}") from None
         except (OSError, TimeoutError) as error:
@@ -175,6 +187,8 @@ class MediaStream(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        if self.closed.is_set():
+            transport.disconnect()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         now_ns = time.monotonic_ns()
@@ -185,6 +199,8 @@ class MediaStream(WSListener):
             transport.disconnect()
         elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.CONTINUATION):
             self._fragments.append(frame.get_payload_as_bytes())
+            if sum(map(len, self._fragments)) > MAX_MESSAGE:
+                raise WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, "message of more than 1 MiB")
             if frame.fin:
                 message, self._fragments = b"".join(self._fragments), []
                 self._receive(now_ns, message)

@@ -44,7 +44,7 @@ class Webhooks:
         self._auth_token = auth_token
         self._faults = faults
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),  # an idle one may be closed under us
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             skip_auto_headers=("Accept-Encoding",),
         )

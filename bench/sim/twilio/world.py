@@ -45,9 +45,6 @@ class World:
         self._cps = CallsPerSecond(config.cps)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def new_sid(self, prefix: str) -> str:
-        return new_sid(prefix, self.random)
-
     def persona(self, number: str) -> Persona:
         """Who answers this number."""
         return self.personas.get(number, self.config.persona)
@@ -88,7 +85,7 @@ class World:
         parent: str | None = None,
     ) -> Call:
         resource = CallResource(
-            self.new_sid("CA"), self.config.account_sid, to, from_, direction, StatusSequence(events), parent
+            new_sid("CA"), self.config.account_sid, to, from_, direction, StatusSequence(events), parent
         )
         call = Call(self, resource, self.persona(to), status_hook)
         self.calls[call.sid] = call
