@@ -16,6 +16,7 @@ from control_plane.devstack.component import Account
 # the pipe closed. So there is no child that the reaper does not know, at whatever moment the launcher dies.
 ANNOUNCE = 'echo "+ $$ $1" >&0 || exit 1; shift; exec "$@" </dev/null'
 TAIL_BYTES = 16_384
+READY_BYTES = 65_536  # a line longer than that is none
 
 
 class Child:
@@ -98,17 +99,27 @@ class ReadyPipe:
         self.write_fd = -1
 
     async def message(self) -> dict[str, object] | None:
-        """The child's one line; None when it closed the pipe, or died, without a word."""
-        reader = asyncio.StreamReader()
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(self._read_fd, "rb", buffering=0)
-        )
-        self._read_fd = -1
+        """The child's one line; None when it closed the pipe, or died, without it."""
+        loop = asyncio.get_running_loop()
+        line = bytearray()
+        complete = loop.create_future()
+
+        def on_readable() -> None:
+            chunk = os.read(self._read_fd, READY_BYTES)
+            line.extend(chunk)
+            if not chunk or b"\n" in chunk or len(line) > READY_BYTES:
+                loop.remove_reader(self._read_fd)
+                complete.set_result(None)
+
+        loop.add_reader(self._read_fd, on_readable)
         try:
-            line = await reader.readline()
+            await complete
         finally:
-            transport.close()
-        message = json.loads(line) if line else None
+            loop.remove_reader(self._read_fd)
+        try:
+            message = json.loads(line)
+        except ValueError:
+            return None
         return message if isinstance(message, dict) and message.get("ready") is True else None
 
     def close(self) -> None:

@@ -196,14 +196,17 @@ async def _connect(port: int) -> None:
 
 
 def _succeeds(argv: list[str], account: Account) -> bool:
-    done = subprocess.run(
-        argv,
-        user=account.uid,
-        group=account.gid,
-        extra_groups=[],
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            argv,
+            user=account.uid,
+            group=account.gid,
+            extra_groups=[],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except PermissionError:  # it may not even reach the program
+        return False
     return done.returncode == 0

@@ -107,12 +107,7 @@ class Stack:
         self._launcher = Launcher(self.data_dir.new_log("reaper"), self.data_dir.lock_fd)
         await self._launcher.open()
         self._spawn(self._watch_reaper(self._launcher))
-        for component in made.components:
-            self._spawn(self._bring_up(component, self._launcher))
-        all_ready, failed = self._spawn(self._all_ready()), self._spawn(self._failed.wait())
-        await asyncio.wait((all_ready, failed), return_when=asyncio.FIRST_COMPLETED)
-        if self.failure is not None:
-            raise self.failure
+        await self._all_up({self._spawn(self._bring_up(one, self._launcher)) for one in made.components})
         self._ports.release()
         write_state_file(
             self.data_dir.state_file,
@@ -139,14 +134,26 @@ class Stack:
                     await self._serve(component, launcher)
         except TimeoutError:
             self._fail(_failed(component, f"was not ready within {component.ready_timeout_s:.0f} s"))
+            return
         except ChildFailed as failure:
             self._fail(failure)
-        else:
-            child = self._children.get(component.name)
-            phase, pid = (Phase.READY, child.pid) if child else (Phase.DONE, 0)
-            ready_s = time.monotonic() - started
-            self._set(State(component.name, phase, component.address, pid, component.log, ready_s))
-            self._ready[component.name].set()
+            return
+        child = self._children.get(component.name)
+        phase, pid = (Phase.READY, child.pid) if child else (Phase.DONE, 0)
+        ready_s = time.monotonic() - started
+        self._set(State(component.name, phase, component.address, pid, component.log, ready_s))
+        self._ready[component.name].set()
+
+    async def _all_up(self, starting: set[asyncio.Task[object]]) -> None:
+        """Wait until everything is up, or one thing is not to be had."""
+        failed = self._spawn(self._failed.wait())
+        while starting and self.failure is None:
+            done, _ = await asyncio.wait({*starting, failed}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {failed}:
+                task.result()  # raises what a preparation raised
+            starting -= done
+        if self.failure is not None:
+            raise self.failure
 
     async def _run(self, component: Component, argv: Sequence[str], launcher: Launcher) -> None:
         """Run a program to its end; raises ChildFailed unless that is a good one."""
@@ -173,10 +180,6 @@ class Stack:
         finally:
             if ready is not None:
                 ready.close()
-
-    async def _all_ready(self) -> None:
-        for ready in self._ready.values():
-            await ready.wait()
 
     # -- watch -----------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ async def up(options: StackOptions, console: Console) -> int:
                 await running
         except asyncio.CancelledError:
             return 0
-        except StackError as error:
+        except (StackError, OSError) as error:
             failure = error
     print_failure(console, failure)
     return 1
@@ -39,7 +39,7 @@ async def _run(stack: Stack, console: Console) -> None:
         await stack.died()
 
 
-def print_failure(console: Console, failure: StackError) -> None:
+def print_failure(console: Console, failure: Exception) -> None:
     """Say what went wrong; of a child, its last words too."""
     if isinstance(failure, ChildFailed):
         for line in failure.last_lines:

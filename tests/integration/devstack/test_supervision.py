@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.devstack.errors import ChildFailed
+from control_plane.devstack.errors import ChildFailed, StackError
 from control_plane.devstack.state import Phase, State
 from tests.support.processes import family, runs, until, until_gone
 from tests.support.stub_stack import (
@@ -153,6 +153,16 @@ async def test_preparations_run_first_and_one_by_one(folder: Path) -> None:
 
     async with stub_stack(folder, stub("careful", "echo three;" + SERVES, prepare=prepare)):
         assert log.read_text() == "one\ntwo\nthree\n"
+
+
+async def test_a_preparation_that_cannot_be_made_ends_the_start(folder: Path) -> None:
+    def prepare() -> Iterator[list[str]]:
+        raise StackError("no room")
+        yield []
+
+    with pytest.raises(StackError, match="no room"):
+        async with stub_stack(folder, stub("steady", SERVES), stub("careful", SERVES, prepare=prepare)):
+            pass
 
 
 async def test_being_cancelled_while_starting_leaves_nothing(folder: Path) -> None:
