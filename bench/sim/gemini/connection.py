@@ -69,7 +69,9 @@ class Connection(WSListener):
     def step(self, change: Callable[[int], None]) -> None:
         """Let something happen to the session now, and do what it asks for."""
         if self.closed_ns is None:
-            change(time.monotonic_ns())
+            now_ns = time.monotonic_ns()
+            change(now_ns)
+            self.session.advance(now_ns)
             self._settle()
 
     # ---- picows

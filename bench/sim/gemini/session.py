@@ -62,6 +62,7 @@ class Session:
         """`listens`: speech mode. `faults`: those this session has to suffer."""
         self.id = session_id
         self.setup_body: dict[str, Any] | None = None
+        self.memory = Memory()
         self._connection = connection
         self._scenario = scenario
         self._handles = handles
@@ -71,7 +72,6 @@ class Session:
         self._out = Outbox()
         self._afflictions = Afflictions()
         self._waiting: list[Fault] = []
-        self._memory = Memory()
         self._setup: Setup | None = None
         self._dialogue: Dialogue | None = None
         self._early: list[wire.ClientMessage] = []
@@ -268,11 +268,11 @@ class Session:
             if fault := self._afflictions.pop("close_during_resume"):
                 raise Refused(*fault.close())
             ttl_s = self._scenario.limits.handle_ttl_s
-            self._memory = self._handles.resume(setup.handle, setup.model, ttl_s, now_ns)
-            self._out.note(now_ns, "resumed", turns=self._memory.turns)
-        self._memory.model = setup.model
+            self.memory = self._handles.resume(setup.handle, setup.model, ttl_s, now_ns)
+            self._out.note(now_ns, "resumed", turns=self.memory.turns)
+        self.memory.model = setup.model
         if setup.instruction and not setup.handle:
-            self._memory.add_text(setup.instruction)
+            self.memory.add_text(setup.instruction)
         if setup.never_answered or self._afflictions.get("setup_hang"):
             return
         delay_ns = draw_ns(self._scenario.delays.setup, self._rng)
@@ -289,7 +289,7 @@ class Session:
             scenario=self._scenario,
             brain=brain,
             listens=self._listens,
-            memory=self._memory,
+            memory=self.memory,
             out=self._out,
             timers=self._timers,
             rng=self._rng,
@@ -310,7 +310,7 @@ class Session:
             return
         update: dict[str, Any] = {"resumable": False}
         if resumable:
-            update = {"newHandle": self._handles.issue(self.id, self._memory, self._rng), "resumable": True}
+            update = {"newHandle": self._handles.issue(self.id, self.memory, self._rng), "resumable": True}
         self._out.send({"sessionResumptionUpdate": update}, now_ns)
 
     def _dispatch(self, message: wire.ClientMessage, now_ns: int) -> None:

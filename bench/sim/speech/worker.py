@@ -86,6 +86,11 @@ class SpeechWorker:
         assert self._ready is not None, "start() comes first"
         await asyncio.shield(self._ready)
 
+    @property
+    def pid(self) -> int | None:
+        """The process's id, once started."""
+        return None if self._process is None else self._process.pid
+
     async def ended(self) -> None:
         """Wait until the process has ended by itself: nothing more can be said or heard."""
         await self._ended.wait()
