@@ -15,7 +15,6 @@ from temporalio.worker import Worker
 
 from control_plane.adapters.postgres import PostgresCalls
 from control_plane.adapters.sessions import RedisSessions
-from control_plane.entrypoints import grpc_server
 from control_plane.service.ports import Batch
 from protos.voiceplane.calls.v1 import calls_pb2 as pb
 from protos.voiceplane.calls.v1.calls_pb2_grpc import CallServiceStub
@@ -291,13 +290,3 @@ async def test_health_and_reflection_are_served(channel: grpc.aio.Channel) -> No
     asked = reflection.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
     services = {each.name for each in (await asked.read()).list_services_response.service}
     assert "voiceplane.calls.v1.CallService" in services
-
-
-async def test_a_taken_port_is_an_error_that_names_it(control: Control) -> None:
-    port = int(control.endpoints.grpc.rpartition(":")[2])
-    with pytest.raises(OSError, match=str(port)):
-        await grpc_server.start(_Nothing(), "127.0.0.1", port)
-
-
-class _Nothing(grpc_server.CallServiceServicer):  # type: ignore[misc]
-    """No method is asked for."""

@@ -15,7 +15,7 @@ import grpc
 import httpx
 import pytest
 
-from tests.support.control import AUTH_TOKEN, control_settings, free_port
+from tests.support.control import AUTH_TOKEN, Control, control_settings, running_control
 from tests.support.stack import Servers
 
 
@@ -73,21 +73,6 @@ async def test_it_says_when_it_serves_and_ends_in_order_on_sigterm(servers: Serv
     assert [line["event"] for line in lines] == ["serving", "asked to stop", "stopping", "stopped"]
 
 
-async def test_it_starts_while_every_server_is_away(servers: Servers) -> None:
-    nowhere = f"127.0.0.1:{free_port()}"
-    variables = environment(
-        servers,
-        DATABASE_URL=f"postgresql://postgres@{nowhere}/voiceplane",
-        REDIS_URL=f"redis://{nowhere}/0",
-        TEMPORAL_HOST=nowhere,
-    )
-    async with started(variables) as (process, said):
-        async with httpx.AsyncClient(trust_env=False) as http:
-            assert (await http.get(f"{said['rest']}/health")).status_code == 503
-        process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
-
-
 @pytest.mark.parametrize(
     ("variable", "value"),
     [("API_PORT", "70000"), ("BASE_URL", "calls.example.com"), ("LOG_LEVEL", "LOUD")],
@@ -98,12 +83,26 @@ async def test_a_setting_that_cannot_be_used_ends_it_with_the_variables_name(
     assert await _refused(environment(servers, **{variable: value})) == variable
 
 
-async def test_a_taken_port_ends_it_with_the_variables_name(servers: Servers) -> None:
-    variables = environment(servers)
-    async with started(variables):
-        again = variables | {"CONTROL_METRICS_PORT": str(free_port())}
-        assert await _refused(again) == "API_PORT"
-        assert await _refused(again | {"API_PORT": str(free_port())}) == "GRPC_PORT"
+async def test_a_taken_port_ends_it_with_the_variables_name(servers: Servers, control: Control) -> None:
+    taken = str(control.settings.api_port)
+
+    assert await _refused(environment(servers, API_PORT=taken)) == "API_PORT"
+
+
+@pytest.mark.parametrize("field", ["api_port", "grpc_port", "control_metrics_port"])
+async def test_a_taken_port_is_an_error_that_names_its_variable_and_lets_go_of_the_others(
+    servers: Servers, control: Control, field: str
+) -> None:
+    settings = control_settings(servers, **{field: getattr(control.settings, field)})
+
+    with pytest.raises(OSError, match=f"^{field.upper()} "):
+        async with running_control(settings):
+            pass
+
+    free = {"api_port", "grpc_port", "control_metrics_port"} - {field}
+    again = control_settings(servers, **{name: getattr(settings, name) for name in free})
+    async with running_control(again) as second:
+        assert (await second.http.get("/health/live")).status_code == 200
 
 
 async def _refused(variables: dict[str, str]) -> str:

@@ -69,8 +69,10 @@ async def test_no_call_is_started_while_redis_is_away(servers: Servers, temporal
         settings = control_settings(servers, redis_url=f"redis://127.0.0.1:{port}/0")
         async with running_control(settings) as control:
             before = await temporal.count_workflows()
-            await assert_unavailable(control, "POST", "/calls", "redis")
-            await assert_unavailable(control, "GET", f"/calls/{new_workflow_id()}", "redis")
+            await asyncio.gather(
+                assert_unavailable(control, "POST", "/calls", "redis"),
+                assert_unavailable(control, "GET", f"/calls/{new_workflow_id()}", "redis"),
+            )
             assert (await temporal.count_workflows()).count == before.count
 
 
@@ -93,9 +95,9 @@ async def test_terminate_and_status_callbacks_answer_503_while_temporal_is_away(
     await sessions.put(session(workflow_id, status="in_progress"))
     with away(kind) as port:
         async with running_control(control_settings(servers, temporal_host=f"127.0.0.1:{port}")) as control:
-            await assert_unavailable(control, "POST", f"/calls/{workflow_id}/terminate", "temporal")
-            told = await control.webhook(
-                f"/twilio/status/{workflow_id}", {"CallSid": "CA1", "CallStatus": "ringing"}
+            _, told = await asyncio.gather(
+                assert_unavailable(control, "POST", f"/calls/{workflow_id}/terminate", "temporal"),
+                control.webhook(f"/twilio/status/{workflow_id}", {"CallSid": "CA1", "CallStatus": "ringing"}),
             )
             metrics = (await control.http.get("/metrics")).text
 
