@@ -34,7 +34,9 @@ def _track(axes: Axes, channel: npt.NDArray[np.int16], seconds: float, colour: s
     axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11, color=colour)
     axes.set_ylim(-1.15, 1.15)
     axes.set_yticks([])
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    axes.axhline(0, color=colour, linewidth=0.5, alpha=0.4)
+    axes.tick_params(length=0)
 
 
 def draw(report: CallReport, recording: bytes, target: Path) -> None:
@@ -42,7 +44,7 @@ def draw(report: CallReport, recording: bytes, target: Path) -> None:
     samples, rate = read_wav(recording)
     seconds = len(samples) / rate
     figure, (callee, middle, agent) = plt.subplots(
-        3, 1, figsize=(14, 5.6), sharex=True, gridspec_kw={"height_ratios": [3, 1.5, 3], "hspace": 0.0}
+        3, 1, figsize=(14, 5.2), sharex=True, gridspec_kw={"height_ratios": [3, 1.1, 3], "hspace": 0.0}
     )
     _track(callee, samples[:, 0], seconds, CALLEE, "caller ")
     _track(agent, samples[:, 1], seconds, AGENT, "agent ")

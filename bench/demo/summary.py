@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from bench.demo.analysis import BargeIn, CallReport, Response
+
+NAME_WIDTH, VALUE_WIDTH = 22, 8
 
 
 @dataclass
@@ -35,40 +37,42 @@ def _ms(value: float | None) -> str:
 
 def print_outcome(console: Console, outcome: Outcome) -> None:
     """First word, responses and barge-ins as the callee heard them; the media plane's own part below."""
-    report, result = outcome.report, outcome.result
-    console.print()
-    table = Table(title=f"{report.workflow_id}, {report.duration_s:.1f} s", title_justify="left", box=None)
-    for name in ("", "in all", "where the time went"):
-        table.add_column(name, justify="left", no_wrap=name != "where the time went")
-    table.add_row("answered → first word heard", _ms(report.first_word_heard_ms), "")
+    report = outcome.report
+    console.print(f"\n  {report.workflow_id}, {report.duration_s:.1f} s", highlight=False)
+    for name, value, detail in _rows(outcome):
+        line = Text(f"    {name:<{NAME_WIDTH}}", style="default")
+        line.append(f"{value:>{VALUE_WIDTH}}", style="bold")
+        line.append(f"   {detail}", style="dim")
+        console.print(line, soft_wrap=True, highlight=False)
+    for reason in outcome.shortcomings:
+        console.print(f"    [red]not right:[/red] {reason}", soft_wrap=True)
+
+
+def _rows(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    report = outcome.report
+    yield "answered → first word", _ms(report.first_word_heard_ms), ""
     for number, response in enumerate(report.responses, 1):
-        table.add_row(f"response {number}", _ms(response.response_ms), _response_parts(response))
+        yield f"response {number}", _ms(response.response_ms), _response_parts(response)
     for cut in report.barge_ins:
-        table.add_row("barge-in → agent silent", _ms(cut.reaction_ms), _barge_in_parts(cut))
-    latency = result.get("latency") or {}
-    for key, name in (("uplink", "added by us, caller → model"), ("downlink", "added by us, model → caller")):
+        yield "barge-in → silent", _ms(cut.reaction_ms), _barge_in_parts(cut)
+    latency = outcome.result.get("latency") or {}
+    for key, name in (("uplink", "caller → model"), ("downlink", "model → caller")):
         part = latency.get(key)
         if part:
-            table.add_row(
-                name,
-                f"p50 {part['p50_us']} µs",
-                f"p99 {part['p99_us']} µs over {part['frames']} frames, socket read to socket write",
-            )
-    console.print(table)
-    for reason in outcome.shortcomings:
-        console.print(f"  [red]not right:[/red] {reason}")
+            detail = f"p50; p99 {part['p99_us']} µs: {part['frames']} frames through the media plane"
+            yield name, f"{part['p50_us']} µs", detail
 
 
 def _response_parts(response: Response) -> str:
     if response.turn_detection_ms is None or response.model_ms is None:
         return ""
     return (
-        f"end of turn noticed by the model {_ms(response.turn_detection_ms)}, "
-        f"model {_ms(response.model_ms)}, to the ear {_ms(response.delivery_ms)}"
+        f"= {response.turn_detection_ms:.0f} until the model took the turn"
+        f" + {response.model_ms:.0f} model + {response.delivery_ms or 0:.0f} to the ear"
     )
 
 
 def _barge_in_parts(cut: BargeIn) -> str:
     if cut.model_ms is None or cut.clear_ms is None:
         return ""
-    return f"noticed by the model {_ms(cut.model_ms)}, cleared at Twilio {cut.clear_ms:.1f} ms later"
+    return f"= {cut.model_ms:.0f} until the model heard it + {cut.clear_ms:.1f} to Twilio's clear"
