@@ -32,23 +32,28 @@ class Settings(BaseSettings):
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     redis_password: SecretStr = SecretStr("")
-    redis_session_ttl: int = Field(7200, ge=60)  # seconds
+    redis_session_ttl: int = Field(default=7200, ge=60)  # seconds
 
     gemini_api_key: SecretStr = SecretStr("")
     gemini_base_url: str = "https://generativelanguage.googleapis.com"  # http means ws
     gemini_api_version: str = "v1beta"
     gemini_model: str = "gemini-3.8-live"
     gemini_voice: str = "Puck"
+    # Some refused setups are answered with silence, so the wait for setupComplete (usually 0.3 s) must end by itself.
+    gemini_setup_timeout_s: float = Field(default=10.0, gt=0)
 
     media_node_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     media_host: str = "127.0.0.1"
-    media_ws_port: int = Field(8081, ge=0, le=65535)  # 0: any free one
-    media_grpc_port: int = Field(50051, ge=0, le=65535)
-    media_metrics_port: int = Field(9102, ge=0, le=65535)
+    media_ws_port: int = Field(default=8081, ge=0, le=65535)  # 0: any free one
+    media_grpc_port: int = Field(default=50051, ge=0, le=65535)
+    media_metrics_port: int = Field(default=9102, ge=0, le=65535)
     media_public_ws_url: str = ""  # as Twilio dials it, wss://… in production; empty: media_host and port
     media_grpc_advertise: str = ""  # as the control plane dials it; empty: media_host and port
-    media_capacity: int = Field(400, ge=1)  # calls, prepared and live
+    media_capacity: int = Field(default=400, ge=1)  # calls, prepared and live
     media_resampler: Resampler = Resampler.KERNEL
+    media_drain_s: float = Field(
+        default=5.0, ge=0
+    )  # how long SIGTERM lets live calls finish before it ends them
 
     @field_validator("gemini_base_url")
     @classmethod

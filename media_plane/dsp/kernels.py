@@ -1,0 +1,278 @@
+"""The two fused frame kernels: base64 in one socket's message → base64 in the other's, in one call.
+
+Memory. Nothing is allocated. `work` is the process's one workspace: scratch, then room for the outgoing message,
+which is written so that it ends with the workspace's last byte. picows sends a bytearray from an offset to its
+end, so one buffer fits every length; it is written whole each time, because picows masks client frames in place.
+`state` is the call's own. `data` is the peer's message: only read, and only inside [start, end).
+
+Both return -1, with the state as if never called, when [start, end) is not base64 (either alphabet) padded to a
+multiple of four, or is longer than the workspace: the caller then takes the slow road, which knows the reason.
+
+Everything a kernel depends on is in this file: numba's disk cache looks at the file of the kernel alone, so a
+helper or a coefficient changed elsewhere would go unnoticed. `filters` tells how the coefficients are made, and
+a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, types
+
+from media_plane.dsp.g711 import PCM14_TO_ULAW, ULAW_TO_PCM
+from media_plane.dsp.jit import kernel
+
+# 8→16 kHz, y[2n] = Σ_j UP_EVEN[j] x[n - 23 + j], y[2n + 1] = x[n - 11]; half of a symmetric row.
+_UP_HALF = (
+    *(-0.0016654803, 0.0030212274, -0.0055970781, 0.0094636945, -0.015041517, 0.022910309),
+    *(-0.033961808, 0.049785783, -0.073725793, 0.11450021, -0.20429414, 0.63394521),
+)
+# 24→8 kHz, y[n] = Σ_k h[k] x[3n + 2 - k]; half of a symmetric row.
+_DOWN_HALF = (
+    *(-0.00037657416, 0.00024735864, 0.0014328361, 0.0025005196, 0.0020386939, -0.00039536884),
+    *(-0.003129465, -0.0033046782, 0.00025663549, 0.0049177558, 0.0057576753, 0.0004112031),
+    *(-0.0072577818, -0.0093873939, -0.0017241679, 0.010343378, 0.014724367, 0.0040590471),
+    *(-0.014552572, -0.022878252, -0.0082088627, 0.020846668, 0.036720772, 0.016331445),
+    *(-0.032436846, -0.066889548, -0.037909604, 0.06829444, 0.20964776, 0.30992056),
+)
+UP_EVEN = np.array(_UP_HALF + _UP_HALF[::-1], np.float32)
+DOWN_PHASES = np.ascontiguousarray(
+    np.array(_DOWN_HALF + _DOWN_HALF[::-1], np.float32)[::-1].reshape(-1, 3).T
+)  # [p, j]: the tap of x[3 (n - 19 + j) + p]
+_H0, _H1, _H2 = DOWN_PHASES[0].copy(), DOWN_PHASES[1].copy(), DOWN_PHASES[2].copy()
+
+_UP_BRANCH = len(UP_EVEN)
+_UP_HISTORY = _UP_BRANCH - 1
+_UP_DELAY = (_UP_BRANCH - 2) // 2
+_DOWN_BRANCH = DOWN_PHASES.shape[1]
+_DOWN_HISTORY = _DOWN_BRANCH - 1
+
+MAX_UP_CHARS = 2136  # base64 of 1602 μ-law bytes: 200 ms
+MAX_DOWN_CHARS = 32768  # base64 of 24,576 bytes of PCM: 512 ms
+
+# `state`: float32 history, then carried bytes, then the outgoing message's head up to the array's end.
+_UP_FLOATS = 4 * _UP_HISTORY
+_DOWN_FLOATS = 4 * 3 * _DOWN_HISTORY
+_CARRY = 8  # up to 5 bytes of three samples that are not whole yet; the last byte says how many
+UP_HEAD = _UP_FLOATS
+DOWN_HEAD = _DOWN_FLOATS + _CARRY
+
+# `work`, in bytes; every part starts at a multiple of 64.
+_UP_SAMPLES = MAX_UP_CHARS // 4 * 3
+_TRIPLETS = (MAX_DOWN_CHARS // 4 * 3 + 5) // 6
+_ROW = _DOWN_HISTORY + _TRIPLETS + 13  # floats of one phase
+_SEXTETS = MAX_DOWN_CHARS
+_BYTES = MAX_DOWN_CHARS // 4 * 3 + 64
+_FLOATS = 4 * (3 * _ROW + _TRIPLETS + 15) // 64 * 64
+AUDIO_AT = _SEXTETS + _BYTES + _FLOATS  # the resampled audio stays here: int16 at 16 kHz, or μ-law
+_AUDIO = (4 * _UP_SAMPLES + 63) // 64 * 64
+_MESSAGE = (4 * _UP_SAMPLES + 2) // 3 * 4 + 512  # the longer of the two, and its envelope
+WORK = AUDIO_AT + _AUDIO + _MESSAGE
+MAX_HEAD = 500
+
+_EXPAND = ULAW_TO_PCM.astype(np.float32)
+_COMPRESS = PCM14_TO_ULAW
+_LOW, _HIGH, _HALF = np.float32(-32768), np.float32(32767), np.float32(32768.5)
+_ZERO = np.float32(0)
+# numba widens `uint32 << 2` to 64 bits unless the 2 is a uint32 as well, and half the vector width is lost.
+_U2, _U3, _U4, _U6, _U8, _U10 = (np.uint32(v) for v in (2, 3, 4, 6, 8, 10))
+_U12, _U15, _U16, _U18, _U24 = (np.uint32(v) for v in (12, 15, 16, 18, 24))
+_U63, _U192, _U240, _U65535 = (np.uint32(v) for v in (63, 192, 240, 65535))
+
+_bytes_in = types.Bytes(types.uint8, 1, "C", readonly=True)
+_array = types.uint8[::1]
+_signature = types.int64(_array, _array, _bytes_in, types.int64, types.int64)
+
+
+@njit(nogil=True)
+def _decode(data, start, end, sextets, out):  # type: ignore[no-untyped-def]
+    """base64 → bytes in `out`; returns how many, or -1 on a foreign character."""
+    n = end - start
+    pad = 0
+    if data[end - 1] == 61:
+        pad = 2 if data[end - 2] == 61 else 1
+    chars = data[start : end - pad]
+    worst = np.uint8(0)
+    for i in range(n - pad):  # a chain of selects: LLVM makes vector code of it, which no table gets
+        c = np.int32(chars[i])
+        v = 255
+        v = c - 65 if (c >= 65) & (c <= 90) else v
+        v = c - 71 if (c >= 97) & (c <= 122) else v
+        v = c + 4 if (c >= 48) & (c <= 57) else v
+        v = 62 if (c == 43) | (c == 45) else v
+        v = 63 if (c == 47) | (c == 95) else v
+        sextets[i] = np.uint8(v)
+        worst = max(worst, np.uint8(v))
+    if worst > 63:
+        return -1
+    for i in range(n - pad, n):
+        sextets[i] = 0
+    words = sextets[:n].view(np.uint32)
+    for g in range(n >> 2):
+        w = words[g]
+        out[3 * g] = np.uint8((w << _U2) | ((w >> _U12) & _U3))
+        out[3 * g + 1] = np.uint8(((w >> _U4) & _U240) | ((w >> _U18) & _U15))
+        out[3 * g + 2] = np.uint8(((w >> _U10) & _U192) | (w >> _U24))
+    return 3 * (n >> 2) - pad
+
+
+@njit(nogil=True)
+def _write(message, head, braces, audio, n):  # type: ignore[no-untyped-def]
+    """head, `n` bytes of `audio` as base64, a quote and closing braces, up to the end of `message`.
+
+    Returns where in `message` it begins.
+    """
+    groups = n // 3
+    rest = n - 3 * groups
+    payload = 4 * ((n + 2) // 3)
+    at = message.size - 1 - braces - payload
+    out = message[at : at + payload]
+    words = out[: 4 * groups].view(np.uint32)
+    for g in range(groups):  # four 6-bit values as one word
+        a = np.uint32(audio[3 * g])
+        b = np.uint32(audio[3 * g + 1])
+        c = np.uint32(audio[3 * g + 2])
+        words[g] = (
+            (a >> _U2)
+            | ((((a << _U4) | (b >> _U4)) & _U63) << _U8)
+            | ((((b << _U2) | (c >> _U6)) & _U63) << _U16)
+            | ((c & _U63) << _U24)
+        )
+    if rest:
+        a = audio[3 * groups]
+        b = audio[3 * groups + 1] if rest == 2 else np.uint8(0)
+        out[payload - 4] = np.uint8(a >> 2)
+        out[payload - 3] = np.uint8(((a << 4) | (b >> 4)) & 63)
+        out[payload - 2] = np.uint8((b << 2) & 63)
+        out[payload - 1] = 0
+    for i in range(payload):
+        s = np.int32(out[i])
+        v = s + 65
+        v = s + 71 if s >= 26 else v
+        v = s - 4 if s >= 52 else v
+        v = 43 if s == 62 else v
+        v = 47 if s == 63 else v
+        out[i] = np.uint8(v)
+    if rest:
+        message[at + payload - 1] = 61
+        if rest == 1:
+            message[at + payload - 2] = 61
+    message[at + payload] = 34
+    for i in range(at + payload + 1, message.size):
+        message[i] = 125
+    begin = at - head.size
+    for i in range(head.size):
+        message[begin + i] = head[i]
+    return begin
+
+
+@kernel(_signature)
+def uplink(work, state, data, start, end):  # type: ignore[no-untyped-def]
+    """Twilio's payload → the model's audio message: base64 → μ-law → 8 kHz → FIR → 16 kHz int16 → base64.
+
+    Returns level << 48 | samples << 32 | offset of the message in `work`; level: mean absolute amplitude of the
+    8 kHz samples, 0 to 32124; samples: how many. `work[AUDIO_AT:]` is left holding the 16 kHz samples. 0 for an
+    empty payload.
+    """
+    chars = end - start
+    if chars <= 0 or chars & 3 or chars > MAX_UP_CHARS:
+        return 0 if chars == 0 else -1
+    codes = work[_SEXTETS : _SEXTETS + _BYTES]
+    n = _decode(data, start, end, work[:chars], codes)
+    if n < 0:
+        return -1
+    floats = work[_SEXTETS + _BYTES : AUDIO_AT].view(np.float32)
+    history = state[:_UP_FLOATS].view(np.float32)
+    pcm = work[AUDIO_AT : AUDIO_AT + 4 * n].view(np.uint32)  # two samples a word
+    x = floats[: _UP_HISTORY + n]
+    even = floats[2 * _ROW : 2 * _ROW + n]
+    for i in range(_UP_HISTORY):
+        x[i] = history[i]
+    for i in range(n):
+        x[_UP_HISTORY + i] = _EXPAND[codes[i]]
+    total = np.int32(0)
+    for i in range(n):
+        total += abs(np.int32(x[_UP_HISTORY + i]))
+    for i in range(n):
+        y = _ZERO
+        for j in range(_UP_BRANCH):
+            y += UP_EVEN[j] * x[i + j]
+        even[i] = y
+    for i in range(n):
+        # The operand of the conversion is made positive, where truncation is floor: round half up.
+        y = np.uint32(np.int32(min(max(even[i], _LOW), _HIGH) + _HALF) - 32768)
+        pcm[i] = (y & _U65535) | (np.uint32(np.int32(x[_UP_HISTORY + i - _UP_DELAY])) << _U16)
+    for i in range(_UP_HISTORY):
+        history[i] = x[n + i]
+    message = work[AUDIO_AT + _AUDIO :]
+    begin = _write(message, state[UP_HEAD:], 3, work[AUDIO_AT : AUDIO_AT + 4 * n], 4 * n)
+    return ((total // n) << 48) | (n << 32) | (AUDIO_AT + _AUDIO + begin)
+
+
+@kernel(_signature)
+def downlink(work, state, data, start, end):  # type: ignore[no-untyped-def]
+    """The model's audio part → Twilio's media message: base64 → 24 kHz int16 → FIR → 8 kHz → μ-law → base64.
+
+    Returns samples << 32 | offset of the message in `work`; samples: μ-law codes in it, left in `work[AUDIO_AT:]`
+    too. 0 when no three samples became whole: parts of any length are legal, odd ones too, and what is left of
+    one waits in `state` for the next.
+    """
+    chars = end - start
+    if chars <= 0 or chars & 3 or chars > MAX_DOWN_CHARS:
+        return 0 if chars == 0 else -1
+    carry = state[_DOWN_FLOATS : _DOWN_FLOATS + _CARRY]
+    kept = np.int64(carry[_CARRY - 1])
+    pcm_bytes = work[_SEXTETS : _SEXTETS + _BYTES]
+    decoded = _decode(data, start, end, work[:chars], pcm_bytes[kept:])
+    if decoded < 0:
+        return -1
+    for i in range(kept):
+        pcm_bytes[i] = carry[i]
+    n = (kept + decoded) // 6
+    left = kept + decoded - 6 * n
+    for i in range(left):
+        carry[i] = pcm_bytes[6 * n + i]
+    carry[_CARRY - 1] = left
+    if n == 0:
+        return 0
+
+    pcm = pcm_bytes[: 6 * n].view(np.int16)
+    floats = work[_SEXTETS + _BYTES : AUDIO_AT].view(np.float32)
+    history = state[:_DOWN_FLOATS].view(np.float32)
+    x0 = floats[: _DOWN_HISTORY + n]
+    x1 = floats[_ROW : _ROW + _DOWN_HISTORY + n]
+    x2 = floats[2 * _ROW : 2 * _ROW + _DOWN_HISTORY + n]
+    out = floats[3 * _ROW : 3 * _ROW + n]
+    ulaw = work[AUDIO_AT : AUDIO_AT + n]
+    for i in range(_DOWN_HISTORY):
+        x0[i] = history[i]
+        x1[i] = history[_DOWN_HISTORY + i]
+        x2[i] = history[2 * _DOWN_HISTORY + i]
+    for i in range(n):
+        x0[_DOWN_HISTORY + i] = pcm[3 * i]
+        x1[_DOWN_HISTORY + i] = pcm[3 * i + 1]
+        x2[_DOWN_HISTORY + i] = pcm[3 * i + 2]
+    # One pass a phase: LLVM unrolls twenty taps and runs across outputs; with all sixty in one loop it does not.
+    for i in range(n):
+        y = _ZERO
+        for j in range(_DOWN_BRANCH):
+            y += _H0[j] * x0[i + j]
+        out[i] = y
+    for i in range(n):
+        y = out[i]
+        for j in range(_DOWN_BRANCH):
+            y += _H1[j] * x1[i + j]
+        out[i] = y
+    for i in range(n):
+        y = out[i]
+        for j in range(_DOWN_BRANCH):
+            y += _H2[j] * x2[i + j]
+        out[i] = y
+    for i in range(n):
+        ulaw[i] = _COMPRESS[np.int32(min(max(out[i], _LOW), _HIGH) + _HALF) >> 2]
+    for i in range(_DOWN_HISTORY):
+        history[i] = x0[n + i]
+        history[_DOWN_HISTORY + i] = x1[n + i]
+        history[2 * _DOWN_HISTORY + i] = x2[n + i]
+    message = work[AUDIO_AT + _AUDIO :]
+    begin = _write(message, state[DOWN_HEAD:], 2, ulaw, n)
+    return (n << 32) | (AUDIO_AT + _AUDIO + begin)

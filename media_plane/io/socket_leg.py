@@ -1,0 +1,139 @@
+"""What both media sockets have in common: whole messages in, bounded writes out, one orderly close.
+
+A leg is the picows listener of its socket and the session's `Leg` at once, so that a frame passes through no
+object that is there only for layering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from time import monotonic_ns
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from media_plane.errors import CloseCode, PeerError
+
+_TEXT = WSMsgType.TEXT
+_DATA = (WSMsgType.TEXT, WSMsgType.BINARY)
+_CLOSE_TIMEOUT_S = 1.0  # for the peer to answer our close frame
+ABNORMAL = 1006  # the socket went without a close frame (RFC 6455, 7.4.1; never sent)
+
+
+class SocketLeg(WSListener):
+    """`on_message` is given every whole message and the time it was read (and may be replaced at any time); a
+    PeerError it raises closes the socket with its code. Subclasses say what the socket's end means: `on_closed`.
+
+    `high_water`: bytes that may wait in the transport's buffer; while more do, `congested` is true and the
+    session drops audio rather than let it grow old.
+    """
+
+    send: Callable[[bytearray, int], None]  # (buffer, offset): buffer[offset:] as one text message
+
+    def __init__(
+        self, on_message: Callable[[bytes, int], None], *, max_message: int, high_water: int
+    ) -> None:
+        self.on_message = on_message
+        self.congested = False
+        self._max_message = max_message
+        self._high_water = high_water
+        self._transport: WSTransport | None = None
+        self._read_ns = 0
+        self._fragments = bytearray()
+        self._in_fragments = False
+        self._silent = False  # we closed, or the end has been told
+        self._close_timer: asyncio.TimerHandle | None = None
+
+    # -- for subclasses ----------------------------------------------------------------------------------------
+
+    def on_closed(self, code: int, reason: str, now_ns: int) -> None:
+        """The socket is gone, not by our `close`. Called at most once."""
+        raise NotImplementedError
+
+    # -- the session's side ------------------------------------------------------------------------------------
+
+    def send_text(self, message: bytes) -> None:
+        if self._transport is not None:
+            self._transport.send(_TEXT, message)
+
+    def close(self, code: int, reason: str) -> None:
+        self._silent = True
+        self._send_close(code, reason)
+
+    def _send_close(self, code: int, reason: str) -> None:
+        transport = self._transport
+        if transport is None or self._close_timer is not None:
+            return
+        transport.send_close(WSCloseCode(code), reason.encode()[:123].decode(errors="ignore").encode())
+        loop = asyncio.get_running_loop()
+        self._close_timer = loop.call_later(_CLOSE_TIMEOUT_S, partial(transport.disconnect, False))
+
+    # -- picows' side ------------------------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        self.send = partial(transport.send_reuse_external_bytearray, _TEXT)
+        transport.underlying_transport.set_write_buffer_limits(self._high_water, self._high_water * 3 // 4)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        # Frames that came in one read share its time: the later ones have been waiting for the earlier.
+        now_ns = self._read_ns or monotonic_ns()
+        self._read_ns = 0 if frame.last_in_buffer else now_ns
+        if self._silent:
+            if frame.msg_type == WSMsgType.CLOSE:
+                transport.disconnect()
+            return
+        kind = frame.msg_type
+        try:
+            if kind in _DATA and frame.fin and not self._in_fragments:
+                self.on_message(frame.get_payload_as_bytes(), now_ns)
+            else:
+                self._on_other(transport, frame, now_ns)
+        except PeerError as error:
+            self._tell_closed(error.code, error.reason, now_ns)
+            self._send_close(error.code, error.reason)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        shake = transport.close_handshake
+        said = (shake.recv or shake.sent) if shake is not None else None
+        code, reason = (said.code.value, said.reason or "") if said is not None else (ABNORMAL, "")
+        self._tell_closed(code, reason, monotonic_ns())
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        self.congested = True
+
+    def resume_writing(self) -> None:
+        self.congested = False
+
+    def _on_other(self, transport: WSTransport, frame: WSFrame, now_ns: int) -> None:
+        if frame.msg_type == WSMsgType.CLOSE:
+            code = frame.get_close_code().value or CloseCode.NORMAL
+            self._tell_closed(code, frame.get_close_reason() or "", now_ns)
+            transport.send_close(WSCloseCode(code) if code in _ECHOED else WSCloseCode.OK)
+            transport.disconnect()
+        elif frame.msg_type in (*_DATA, WSMsgType.CONTINUATION):
+            self._gather(frame, now_ns)
+
+    def _gather(self, frame: WSFrame, now_ns: int) -> None:
+        """A message in fragments; none of our peers is known to send one, the protocol lets them."""
+        if (frame.msg_type == WSMsgType.CONTINUATION) != self._in_fragments:
+            raise PeerError("a fragment out of order")
+        if len(self._fragments) + frame.payload_size > self._max_message:
+            raise PeerError("message is too big", CloseCode.TOO_BIG)
+        self._fragments += frame.get_payload_as_bytes()
+        self._in_fragments = not frame.fin
+        if frame.fin:
+            message, self._fragments = bytes(self._fragments), bytearray()
+            self.on_message(message, now_ns)
+
+    def _tell_closed(self, code: int, reason: str, now_ns: int) -> None:
+        if not self._silent:
+            self._silent = True
+            self.on_closed(code, reason, now_ns)
+
+
+_ECHOED = {code.value for code in WSCloseCode} - {0, 1006}

@@ -1,0 +1,160 @@
+"""Prometheus: everything is read when it is scraped, so that counting costs the frame path nothing more.
+
+The exposition runs in its own thread; it reads integers that only the loop's thread writes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from media_plane.call.histogram import Histogram, upper_edge
+from media_plane.dsp.codec import Codecs
+from media_plane.node import Node
+from media_plane.rpc.outbox import Outbox
+
+_EDGES = range(23, 152, 8)  # the last bucket of every doubling: le = 32 µs, 64 µs, … 2 s
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def merged(node: Node) -> tuple[Histogram, Histogram]:
+    """Up- and downlink latency over all calls, those that are over and those that are not."""
+    up, down = Histogram(), Histogram()
+    up.merge(node.up_latency)
+    down.merge(node.down_latency)
+    for session in node.sessions:
+        up.merge(session.up_latency)
+        down.merge(session.down_latency)
+    return up, down
+
+
+def resident_bytes() -> int:
+    """Memory of this process; 0 where the kernel does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+    except OSError:
+        return 0
+
+
+class NodeCollector:
+    """Names and units of every figure this node gives."""
+
+    def __init__(self, node: Node, outbox: Outbox, codecs: Codecs) -> None:
+        self._node = node
+        self._outbox = outbox
+        self._codecs = codecs
+
+    def collect(self) -> Iterator[Metric]:
+        node, counters = self._node, self._node.counters
+        sessions = node.sessions
+        live = sum(session.start_ns > 0 for session in sessions)
+        yield _gauge("media_calls_prepared", "Calls whose stream has not started", len(sessions) - live)
+        yield _gauge("media_calls_live", "Calls with audio flowing", live)
+        yield _gauge("media_capacity", "Calls this node admits", node.capacity)
+        yield _gauge("media_draining", "1 while the node shuts down", int(node.draining))
+        yield _counter("media_calls", "Calls admitted", counters.calls)
+        yield _labelled("media_calls_ended", "Media legs that are over", "reason", counters.ended)
+        yield _labelled(
+            "media_streams_refused", "Streams not let in, or thrown out", "reason", counters.refused
+        )
+        yield _labelled("media_model_failures", "Model sessions not opened", "kind", counters.failures)
+        yield _labelled(
+            "media_dropped_frames",
+            "Audio messages dropped because the other side's socket took too little, or nothing waited for them",
+            "direction",
+            {
+                "up": counters.dropped_up + sum(session.dropped_up for session in sessions),
+                "down": counters.dropped_down + sum(session.dropped_down for session in sessions),
+            },
+        )
+        yield _counter(
+            "media_interruptions",
+            "Times a caller spoke over the agent",
+            counters.interruptions + sum(session.interruptions for session in sessions),
+        )
+        yield _counter(
+            "media_peer_errors",
+            "Messages that could not be understood",
+            counters.peer_errors + sum(session.peer_errors for session in sessions),
+        )
+        yield _gauge("media_events_waiting", "Call events not yet in Redis", self._outbox.counts.waiting)
+        yield _counter("media_events_sent", "Call events written to Redis", self._outbox.counts.written)
+        yield _counter(
+            "media_events_dropped", "Call events lost for want of room", self._outbox.counts.dropped
+        )
+        held_back = GaugeMetricFamily(
+            "media_resampler_held_back_seconds",
+            "Audio the live resampler keeps to itself, beside its filter's delay",
+            labels=["resampler", "direction"],
+        )
+        for direction, held_ms in zip(("up", "down"), self._codecs.held_back_ms, strict=True):
+            held_back.add_metric([self._codecs.name, direction], held_ms / 1000)
+        yield held_back
+        added = HistogramMetricFamily(
+            "media_added_delay_seconds",
+            "Socket read to socket write, per audio message",
+            labels=["direction"],
+        )
+        for direction, histogram in zip(("up", "down"), merged(node), strict=True):
+            added.add_metric([direction], list(_buckets(histogram)), histogram.total_us / 1e6)
+        yield added
+
+
+class MetricsServer:
+    """Serves /metrics. `start` returns the port bound."""
+
+    def __init__(self, collector: NodeCollector) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(collector)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        self._running: tuple[WSGIServer, Thread] | None = None
+
+    def start(self, host: str, port: int) -> int:
+        self._running = start_http_server(port, host, registry=self._registry)
+        return self._running[0].server_port
+
+    def stop(self) -> None:
+        if self._running is not None:
+            server, thread = self._running
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+def _buckets(histogram: Histogram) -> Iterator[tuple[str, float]]:
+    total = 0
+    begin = 0
+    for edge in _EDGES:
+        total += sum(histogram.counts[begin : edge + 1])
+        begin = edge + 1
+        yield str(upper_edge(edge) / 1e6), total
+    yield "+Inf", total
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)
+
+
+def _labelled(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, count in list(values.items()):
+        family.add_metric([value], count)
+    return family

@@ -1,0 +1,265 @@
+"""The node: admits calls, opens their model sessions, finds them for Twilio's streams, ends them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic_ns
+
+import structlog
+
+from media_plane.call.histogram import Histogram
+from media_plane.call.lifecycle import State
+from media_plane.dsp.codec import Codecs
+from media_plane.errors import CallRefused, ModelFailure
+from media_plane.io.gemini_setup import live_config, setup_message
+from media_plane.io.gemini_ws import GeminiEndpoint, open_session
+from media_plane.session import CallConfig, CallSession
+from media_plane.wire.events import CallEvent, EndReason, MediaSummary
+
+log = structlog.get_logger()
+
+_TICK_S = 0.1
+_REMEMBERED = 2000  # calls that are over
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call to prepare, validated."""
+
+    workflow_id: str
+    stream_token: str
+    system_prompt: str
+    greeting: str
+    model: str
+    voice: str
+    expires_in_s: int
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A call of this node. `opening` resolves to (connect_ms, setup_ms)."""
+
+    request: Request
+    session: CallSession
+    opening: asyncio.Task[tuple[int, int]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """What is left of a call. `summary` is None for one whose model session could not be opened."""
+
+    summary: MediaSummary | None
+    stream_sid: str
+    live_ms: int
+    next_seq: int  # (workflow_id, node, seq) is unique for ever, even when the call is prepared again
+
+
+@dataclass(slots=True)
+class Counters:
+    """Since the process started; only ever grow."""
+
+    calls: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    dropped_up: int = 0
+    dropped_down: int = 0
+    interruptions: int = 0
+    peer_errors: int = 0
+
+
+class Node:
+    """`changed` is called whenever the number of calls or `draining` changes."""
+
+    def __init__(
+        self,
+        *,
+        node_id: str,
+        capacity: int,
+        endpoint: GeminiEndpoint,
+        codecs: Codecs,
+        emit: Callable[[CallEvent], None],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.id = node_id
+        self.capacity = capacity
+        self.draining = False
+        self.counters = Counters()
+        self.up_latency = Histogram()  # of calls that are over
+        self.down_latency = Histogram()
+        self.changed = changed
+        self._endpoint = endpoint
+        self._codecs = codecs
+        self._emit = emit
+        self._calls: dict[str, Prepared] = {}
+        self._over: OrderedDict[str, Over] = OrderedDict()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._ticker: asyncio.TimerHandle | None = None
+
+    # -- what others ask ---------------------------------------------------------------------------------------
+
+    @property
+    def sessions(self) -> list[CallSession]:
+        """Prepared and live."""
+        return [call.session for call in self._calls.values()]
+
+    @property
+    def calls_live(self) -> int:
+        return sum(call.session.start_ns > 0 for call in self._calls.values())
+
+    def find(self, workflow_id: str) -> tuple[CallSession, str] | None:
+        call = self._calls.get(workflow_id)
+        return None if call is None else (call.session, call.request.stream_token)
+
+    def over(self, workflow_id: str) -> Over | None:
+        """What is left of a call that was here lately."""
+        return self._over.get(workflow_id)
+
+    def refused(self, reason: str) -> None:
+        self.counters.refused[reason] += 1
+
+    def health(self) -> dict[str, object]:
+        return {
+            "status": "draining" if self.draining else "ok",
+            "node_id": self.id,
+            "calls": len(self._calls),
+            "capacity": self.capacity,
+        }
+
+    # -- prepare and end ---------------------------------------------------------------------------------------
+
+    async def prepare(self, request: Request) -> tuple[int, int]:
+        """Open the model's session of a call; asking again for the same call waits for the same session.
+
+        Returns (connect_ms, setup_ms).
+
+        Raises:
+            CallRefused: node full or draining, or the id is taken by another token or a call that is over.
+            ModelFailure: the session could not be opened. The id is free again.
+        """
+        call = self._calls.get(request.workflow_id)
+        if call is not None:
+            if call.request.stream_token != request.stream_token:
+                raise CallRefused(CallRefused.CONFLICT, "workflow_id is prepared with another stream_token")
+        else:
+            call = self._admit(request)
+        assert call.opening is not None, "a call is known before its session is being opened"
+        await asyncio.wait([call.opening])  # not awaited itself: an asker who goes away must not cancel it
+        if call.opening.cancelled():
+            raise CallRefused(CallRefused.CONFLICT, "the call was ended while its session was being opened")
+        return call.opening.result()
+
+    def end(self, workflow_id: str, detail: str) -> MediaSummary | None:
+        """End a call that is here; None when there is no such call."""
+        call = self._calls.get(workflow_id)
+        if call is None:
+            return None
+        call.session.end(EndReason.REQUESTED, detail, monotonic_ns())
+        return call.session.summary
+
+    def _admit(self, request: Request) -> Prepared:
+        if self.draining:
+            raise CallRefused(CallRefused.DRAINING, "the node is shutting down")
+        if len(self._calls) >= self.capacity:
+            raise CallRefused(CallRefused.FULL, f"the node holds {self.capacity} calls already")
+        before = self._over.get(request.workflow_id)
+        if before is not None and before.summary is not None:
+            raise CallRefused(CallRefused.CONFLICT, "the call of this workflow_id is over")
+        session = CallSession(
+            CallConfig(
+                workflow_id=request.workflow_id,
+                greeting=request.greeting,
+                model=request.model,
+                expires_at_ns=monotonic_ns() + request.expires_in_s * 1_000_000_000,
+            ),
+            self._codecs,
+            clock=monotonic_ns,
+            emit=self._emit,
+            ended=self._ended,
+            first_seq=before.next_seq if before is not None else 1,
+        )
+        call = self._calls[request.workflow_id] = Prepared(request, session)
+        self.counters.calls += 1
+        self._idle.clear()
+        self.changed()
+        self._start_ticking()
+        call.opening = asyncio.create_task(self._open(call), name=f"open {request.workflow_id}")
+        return call
+
+    async def _open(self, call: Prepared) -> tuple[int, int]:
+        request = call.request
+        setup = setup_message(request.model, live_config(request.system_prompt, request.voice))
+        try:
+            return await open_session(self._endpoint, call.session, setup)
+        except ModelFailure as failure:
+            self.counters.failures["retryable" if failure.retryable else "final"] += 1
+            log.warning("model_not_opened", workflow_id=request.workflow_id, reason=str(failure))
+            if call.session.state is not State.ENDED:
+                call.session.open_failed(failure, monotonic_ns())
+                self._forget(call.session)
+            raise
+
+    def _ended(self, session: CallSession) -> None:
+        """A session has ended by itself or by us; called by it, once."""
+        call = self._calls[session.config.workflow_id]
+        if call.opening is not None and not call.opening.done():
+            call.opening.cancel()
+        assert session.end_reason is not None, "a session ended without a reason"
+        counters = self.counters
+        counters.ended[session.end_reason.name.lower()] += 1
+        counters.dropped_up += session.dropped_up
+        counters.dropped_down += session.dropped_down
+        counters.interruptions += session.interruptions
+        counters.peer_errors += session.peer_errors
+        self.up_latency.merge(session.up_latency)
+        self.down_latency.merge(session.down_latency)
+        log.info("call_ended", workflow_id=session.config.workflow_id, reason=session.end_reason.name.lower())
+        self._forget(session)
+
+    def _forget(self, session: CallSession) -> None:
+        workflow_id = session.config.workflow_id
+        del self._calls[workflow_id]
+        live_ms = (monotonic_ns() - session.start_ns) // 1_000_000 if session.start_ns else 0
+        self._over[workflow_id] = Over(session.summary, session.stream_sid, live_ms, session.next_seq)
+        while len(self._over) > _REMEMBERED:
+            self._over.popitem(last=False)
+        if not self._calls:
+            self._idle.set()
+        self.changed()
+
+    # -- time --------------------------------------------------------------------------------------------------
+
+    def _start_ticking(self) -> None:
+        """One timer for all calls, and none when there is no call."""
+        if self._ticker is None:
+            self._ticker = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._ticker = None
+        now_ns = monotonic_ns()
+        for session in self.sessions:
+            session.tick(now_ns)
+        if self._calls:
+            self._start_ticking()
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new calls, give up prepared ones, let live ones finish for `grace_s`, then end them."""
+        self.draining = True
+        self.changed()
+        now_ns = monotonic_ns()
+        for session in self.sessions:
+            if session.start_ns == 0:
+                session.end(EndReason.DRAIN, "the node is shutting down", now_ns)
+        if self._calls:
+            log.info("waiting_for_calls", calls=len(self._calls), some=list(self._calls)[:5], up_to_s=grace_s)
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._idle.wait()
+            except TimeoutError:
+                log.warning("ending_calls", calls=len(self._calls))
+        for session in self.sessions:
+            session.end(EndReason.DRAIN, "the node is shutting down", monotonic_ns())

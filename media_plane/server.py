@@ -1,0 +1,158 @@
+"""The composition root: the only file that names the concrete classes and joins them into a process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+from time import monotonic_ns, time_ns
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from media_plane import logs
+from media_plane.dsp.codec import Codecs, KernelCodecs
+from media_plane.dsp.warmup import warm_up
+from media_plane.io.gemini_ws import GeminiEndpoint
+from media_plane.io.twilio_ws import TwilioServer
+from media_plane.metrics import MetricsServer, NodeCollector
+from media_plane.node import Node
+from media_plane.rpc.outbox import Outbox
+from media_plane.rpc.registry import NodeEntry, Registry
+from media_plane.rpc.service import GrpcServer, MediaPlaneService
+from media_plane.settings import Settings
+
+log = structlog.get_logger()
+
+_SWITCH_S = 0.0005  # how long another thread (metrics, gRPC's poller) may keep the loop from the GIL
+_FLUSH_S = 3.0  # for the last events, once calls are over
+
+
+class MediaServer:
+    """One media node. `start`, then `run` until SIGTERM."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._codecs = _codecs(settings)
+        # One connection attempt a time and no silent retries: the outbox and the registry decide when to retry.
+        self._redis = Redis.from_url(
+            settings.redis_dsn, socket_connect_timeout=2, socket_timeout=5, retry=Retry(NoBackoff(), 0)
+        )
+        self._outbox = Outbox(
+            self._redis,
+            source=settings.media_node_id,
+            ttl_s=settings.redis_session_ttl,
+            epoch_ns=time_ns() - monotonic_ns(),
+        )
+        self.node = Node(
+            node_id=settings.media_node_id,
+            capacity=settings.media_capacity,
+            endpoint=GeminiEndpoint(
+                base_url=settings.gemini_base_url,
+                api_version=settings.gemini_api_version,
+                api_key=settings.gemini_api_key.get_secret_value(),
+                setup_timeout_s=settings.gemini_setup_timeout_s,
+            ),
+            codecs=self._codecs,
+            emit=self._outbox.append,
+        )
+        self._twilio = TwilioServer(self.node)
+        self._metrics = MetricsServer(NodeCollector(self.node, self._outbox, self._codecs))
+        self._ws_url = ""
+        self._grpc_address = ""
+        self._grpc: GrpcServer | None = None
+        self._registry = Registry(self._redis, self._entry)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stop = asyncio.Event()
+
+    async def start(self) -> dict[str, object]:
+        """Bind every port; returns the endpoints."""
+        s = self._settings
+        warm_up(self._codecs)
+        ws_port = await self._twilio.start(s.media_host, s.media_ws_port)
+        self._ws_url = s.media_public_ws_url or f"ws://{s.media_host}:{ws_port}"
+        self._grpc = GrpcServer(MediaPlaneService(self.node, s, self._ws_url))
+        grpc_port = await self._grpc.start(s.media_host, s.media_grpc_port)
+        self._grpc_address = s.media_grpc_advertise or f"{s.media_host}:{grpc_port}"
+        metrics_port = self._metrics.start(s.media_host, s.media_metrics_port)
+        self.node.changed = self._registry.changed
+        self._tasks = [
+            asyncio.create_task(self._outbox.run(), name="outbox"),
+            asyncio.create_task(self._registry.run(), name="registry"),
+        ]
+        return {
+            "media_ws": f"ws://{s.media_host}:{ws_port}",
+            "media_grpc": f"{s.media_host}:{grpc_port}",
+            "media_metrics": f"http://{s.media_host}:{metrics_port}/metrics",
+        }
+
+    async def run(self) -> None:
+        """Serve until asked to stop, then drain."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._on_signal, signum)
+        await self._stop.wait()
+        await self.stop(self._settings.media_drain_s)
+
+    async def stop(self, grace_s: float) -> None:
+        """Stop admitting, finish calls for `grace_s`, flush events, close."""
+        assert self._grpc is not None, "stop before start"
+        await self._grpc.drain()
+        await self.node.drain(grace_s)
+        self._twilio.stop()
+        await self._outbox.drain(_FLUSH_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._registry.remove()
+        await self._grpc.stop(grace_s=1.0)
+        self._metrics.stop()
+        await self._redis.aclose()
+        log.info("stopped")
+
+    def _on_signal(self, signum: int) -> None:
+        if self._stop.is_set():
+            log.warning("stopped_at_once")
+            os._exit(128 + signum)
+        log.info("stopping", signal=signal.Signals(signum).name)
+        self._stop.set()
+
+    def _entry(self) -> NodeEntry:
+        return NodeEntry(
+            id=self.node.id,
+            grpc_address=self._grpc_address,
+            ws_url=self._ws_url,
+            capacity=self.node.capacity,
+            calls=len(self.node.sessions),
+            draining=self.node.draining,
+        )
+
+
+async def serve(settings: Settings) -> None:
+    logs.configure(settings.environment, settings.log_level)
+    sys.setswitchinterval(_SWITCH_S)
+    server = MediaServer(settings)
+    endpoints = await server.start()
+    # What exists now lives as long as the process: the collector need never look at it again.
+    gc.collect()
+    gc.freeze()
+    log.info("serving", node_id=server.node.id, **endpoints)
+    _say_ready(endpoints)
+    await server.run()
+
+
+def _codecs(settings: Settings) -> Codecs:
+    return KernelCodecs()
+
+
+def _say_ready(endpoints: dict[str, object]) -> None:
+    """One line on the descriptor that VOICEPLANE_READY_FD names (docs/seams.md)."""
+    descriptor = os.environ.pop("VOICEPLANE_READY_FD", "")
+    if descriptor:
+        with os.fdopen(int(descriptor), "w") as out:
+            out.write(json.dumps({"ready": True, **endpoints}) + "\n")

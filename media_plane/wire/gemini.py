@@ -1,0 +1,218 @@
+"""Gemini Live's BidiGenerateContent, both directions, without I/O.
+
+In: one frame is one JSON object, usually pretty-printed, that bundles any number of fields: read all of them.
+`AudioShape` recognises a frame that differs from one seen before only in its audio, and hands out the audio's
+place without parsing; `parse` reads every other frame, and every field this product uses. Field names follow
+ProtoJSON (camelCase); unknown fields and bare `{}` mean nothing and are passed over.
+Out: heads, tails and whole messages. Audio is base64 with the standard alphabet.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from media_plane.errors import PeerError
+
+MAX_MESSAGE = 16 * 1024 * 1024
+AUDIO_HEAD = b'{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=16000","data":"'
+AUDIO_TAIL = b'"}}}'
+_DOWN_RATE = 24000
+_PROBE = "+a/0="  # no text that an audio part could hold
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    id: str
+    name: str
+
+
+@dataclass(slots=True)
+class ServerMessage:
+    """Everything one frame said. `audio`: base64 of 24 kHz PCM as it came, one item a part, in order."""
+
+    setup_complete: bool = False
+    audio: list[str] = field(default_factory=list)
+    input_text: str = ""  # delta of what the caller said
+    output_text: str = ""  # delta of what the agent says
+    interrupted: bool = False
+    generation_complete: bool = False
+    turn_complete: bool = False
+    prompt_tokens: int = -1  # -1: the frame carries no usage
+    response_tokens: int = -1
+    go_away_ms: int = -1  # -1: no goAway
+    resumption_handle: str = ""  # set only by an update that says it is resumable
+    tool_calls: list[ToolCall] = field(default_factory=list)
+
+
+class AudioShape:
+    """What lies around the audio in frames that carry one part of audio and nothing else.
+
+    A frame's meaning depends on its bytes alone: a frame with the same bytes before and after its audio means the
+    same but for the audio. `learn` takes the shape of a frame that `parse` read; `start` and `stop` are then the
+    place of the audio in any frame that `fits`, which `parse` would find too, provided that only base64
+    characters lie there (the decoder checks).
+    """
+
+    __slots__ = ("head", "start", "stop", "tail")
+
+    def __init__(self) -> None:
+        self.head = b""  # no frame starts like this and ends with tail, as long as nothing is learned
+        self.tail = b"\0"
+        self.start = 0
+        self.stop = -1
+
+    def fits(self, data: bytes) -> bool:
+        return data.startswith(self.head) and data.endswith(self.tail)
+
+    def learn(self, data: bytes, message: ServerMessage) -> None:
+        """Take the shape of `data`, which parsed to `message`; does nothing when it says more than one part.
+
+        Whether the place found is really the audio's is asked of `parse`: with another text put there, it must
+        find that text and nothing else. (The same characters may stand in a field that is passed over.)
+        """
+        if not _only_audio(message):
+            return
+        at = data.find(b'"%b"' % message.audio[0].encode("utf-8", "surrogatepass"))
+        if at < 0:
+            return  # written with escapes
+        head, tail = data[: at + 1], data[at + 1 + len(message.audio[0]) :]
+        if parse(head + _PROBE.encode() + tail) == ServerMessage(audio=[_PROBE]):
+            self.head, self.tail = head, tail
+            self.start, self.stop = len(head), -len(tail)
+
+
+def _only_audio(message: ServerMessage) -> bool:
+    return len(message.audio) == 1 and message == ServerMessage(audio=message.audio)
+
+
+def parse(data: bytes) -> ServerMessage:
+    """Any server frame.
+
+    Raises:
+        PeerError: not JSON, not an object, or a field this product uses has the wrong type.
+    """
+    try:
+        frame = json.loads(data)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        raise PeerError(f"frame is not JSON: {type(error).__name__}") from None
+    if not isinstance(frame, dict):
+        raise PeerError("frame is not a JSON object")
+    message = ServerMessage(setup_complete="setupComplete" in frame)
+    content = _object(frame, "serverContent")
+    if content:
+        _read_content(content, message)
+    usage = _object(frame, "usageMetadata")
+    if usage:
+        message.prompt_tokens = _count(usage, "promptTokenCount")
+        message.response_tokens = _count(usage, "responseTokenCount")
+    if "goAway" in frame:
+        message.go_away_ms = _duration_ms(_object(frame, "goAway"), "timeLeft")
+    update = _object(frame, "sessionResumptionUpdate")
+    if update and _flag(update, "resumable"):
+        message.resumption_handle = _text(update, "newHandle")
+    for call in _list(_object(frame, "toolCall"), "functionCalls"):
+        message.tool_calls.append(ToolCall(_text(call, "id"), _text(call, "name")))
+    return message
+
+
+def standard_base64(text: str) -> bytes:
+    """`text` in the standard alphabet and padded: what the service sends is not promised to be either.
+
+    Raises:
+        PeerError: `text` is not ASCII.
+    """
+    text = text.translate(_URL_SAFE).rstrip("=")
+    try:
+        return (text + "=" * (-len(text) % 4)).encode("ascii")
+    except UnicodeEncodeError:
+        raise PeerError("inlineData.data is not base64") from None
+
+
+def say(text: str) -> bytes:
+    """Have the model speak first, saying `text`; it never does by itself."""
+    order = f'Greet the caller now. Say exactly: "{text}"'
+    turns = [{"role": "user", "parts": [{"text": order}]}]
+    return json.dumps({"clientContent": {"turns": turns, "turnComplete": True}}).encode()
+
+
+def _read_content(content: dict[str, Any], message: ServerMessage) -> None:
+    for part in _list(_object(content, "modelTurn"), "parts"):
+        blob = _object(part, "inlineData")
+        if blob and _is_audio(_text(blob, "mimeType")):
+            message.audio.append(_text(blob, "data"))
+    message.input_text = _text(_object(content, "inputTranscription"), "text")
+    message.output_text = _text(_object(content, "outputTranscription"), "text")
+    message.interrupted = _flag(content, "interrupted")
+    message.generation_complete = _flag(content, "generationComplete")
+    message.turn_complete = _flag(content, "turnComplete")
+
+
+def _is_audio(mime_type: str) -> bool:
+    """True for 24 kHz PCM. Other audio can't be played as if it were; anything else is none of ours."""
+    kind, _, parameters = mime_type.partition(";")
+    if kind.strip() != "audio/pcm":
+        return False
+    rate = parameters.strip().removeprefix("rate=")
+    if rate not in ("", str(_DOWN_RATE)):
+        raise PeerError(f"inlineData.mimeType is not at {_DOWN_RATE} Hz: {mime_type[:40]!r}")
+    return True
+
+
+def _object(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    value = parent.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise PeerError(f"{name} is not an object")
+    return value
+
+
+def _list(parent: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    value = parent.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise PeerError(f"{name} is not a list of objects")
+    return value
+
+
+def _text(parent: dict[str, Any], name: str) -> str:
+    value = parent.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise PeerError(f"{name} is not a string")
+    return value
+
+
+def _flag(parent: dict[str, Any], name: str) -> bool:
+    value = parent.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise PeerError(f"{name} is not true or false")
+    return value
+
+
+def _count(parent: dict[str, Any], name: str) -> int:
+    value = parent.get(name)
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise PeerError(f"{name} is not a count")
+    return value
+
+
+def _duration_ms(parent: dict[str, Any], name: str) -> int:
+    """A protobuf duration, `"9.5s"`."""
+    text = _text(parent, name)
+    try:
+        seconds = float(text.removesuffix("s")) if text else 0.0
+    except ValueError:
+        raise PeerError(f"{name} is not a duration") from None
+    if not (text.endswith("s") or not text) or not 0 <= seconds < 1e6:
+        raise PeerError(f"{name} is not a duration")
+    return int(seconds * 1000)
