@@ -17,7 +17,7 @@ DATA = (".yaml", ".yml", ".wav", ".mako", ".proto", ".pyi", ".json")
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The files in a wheel built from this tree, with the backend that the installation left in uv's cache."""
+    """The files in a wheel built from this tree, with the backend the installation left in uv's cache."""
     folder = tmp_path_factory.mktemp("wheel")
     uv = Path(sys.executable).with_name("uv")
     if not uv.exists():
