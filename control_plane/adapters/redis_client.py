@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from redis import exceptions
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
@@ -28,7 +28,7 @@ _AWAY = (
 )
 
 
-def connect(dsn: str, *, answer_s: float = ANSWER_S, max_connections: int = 200) -> Redis:
+def connect(dsn: str, *, answer_s: float = ANSWER_S, max_connections: int = 50) -> Redis:
     """A client of its own pool; no connection is made before the first command.
 
     A connection the server has dropped since its last use is replaced and the command sent once more: every
@@ -37,16 +37,17 @@ def connect(dsn: str, *, answer_s: float = ANSWER_S, max_connections: int = 200)
     Args:
         dsn: `redis://` address.
         answer_s: seconds to wait for an answer; a reader that blocks must give more than it blocks.
-        max_connections: above it, commands fail as if Redis were away.
+        max_connections: above it, commands wait for their turn, up to `CONNECT_S`.
     """
-    return Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         dsn,
+        timeout=CONNECT_S,
         socket_connect_timeout=CONNECT_S,
         socket_timeout=answer_s,
         retry=Retry(ConstantBackoff(0.02), 1),
         max_connections=max_connections,
-        health_check_interval=0,
     )
+    return Redis.from_pool(pool)
 
 
 @asynccontextmanager

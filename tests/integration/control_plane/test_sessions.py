@@ -127,3 +127,12 @@ async def test_connections_the_server_has_dropped_are_replaced(sessions: RedisSe
     await redis.client_kill_filter(_type="normal", skipme=True)
 
     await sessions.ping()
+
+
+async def test_many_requests_at_once_take_turns(sessions: RedisSessions) -> None:
+    put = session(new_workflow_id())
+    await sessions.put(put)
+
+    found = await asyncio.gather(*(sessions.get(put.workflow_id) for _ in range(1000)))
+
+    assert found == [put] * 1000
