@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TemporalError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
 with workflow.unsafe.imports_passed_through():
-    from workflows import policies
     from workflows.call_state import PREPARED_FOR_S, CallState, Deadline
     from workflows.contracts import (
         CALL_WORKFLOW,
@@ -43,12 +42,20 @@ with workflow.unsafe.imports_passed_through():
         Terminate,
         TwilioStatus,
     )
-
-# When the caller hung up, the node hears it from Twilio too: leave it the moment it needs to end by itself,
-# with its last transcripts.
-STREAM_END_GRACE = timedelta(seconds=2)
-# How long to wait for a follower to find the stream's end before taking what there is.
-DRAIN_GRACE = timedelta(seconds=15)
+    from workflows.policies import (
+        DIAL,
+        DRAIN_EVENTS,
+        DRAIN_GRACE,
+        END_MEDIA,
+        FINISH_CALL,
+        FIRST_RECORD_PAUSE,
+        HANG_UP,
+        LAST_RECORD_PAUSE,
+        PREPARE_MEDIA,
+        RECORD_STATUS,
+        STREAM_END_GRACE,
+        follow_options,
+    )
 
 
 @workflow.defn(name=CALL_WORKFLOW)
@@ -65,7 +72,7 @@ class CallWorkflow:
             "follow_events",
             FollowEvents(params.workflow_id),
             result_type=Followed,
-            **policies.follow_events(params.max_duration_seconds),
+            **follow_options(params.max_duration_seconds),
         )
         recording = asyncio.create_task(self._record_changes())
         preparing = asyncio.create_task(self._prepare())
@@ -140,7 +147,7 @@ class CallWorkflow:
                     expires_in_s=PREPARED_FOR_S,
                 ),
                 result_type=PreparedMedia,
-                **policies.PREPARE_MEDIA,
+                **PREPARE_MEDIA,
             )
         except ActivityError as exc:
             refused = _error_type(exc) == ERRORS.model_refused
@@ -162,7 +169,7 @@ class CallWorkflow:
                     started_at=workflow.info().start_time.isoformat(),
                 ),
                 result_type=Dialed,
-                **policies.DIAL,
+                **DIAL,
             )
         except ActivityError as exc:
             self._state.dial_failed(_error_text(exc), workflow.time())
@@ -192,7 +199,7 @@ class CallWorkflow:
         sids = ([state.call_sid] if state.leg_may_be_up else []) + state.strays
         for sid in sids:
             try:
-                await workflow.execute_activity("hang_up", HangUp(sid), **policies.HANG_UP)
+                await workflow.execute_activity("hang_up", HangUp(sid), **HANG_UP)
             except ActivityError as exc:
                 # Twilio's TimeLimit is the second net; the result must be written all the same.
                 workflow.logger.error("could not hang up %s: %s", sid, _error_text(exc))
@@ -212,7 +219,7 @@ class CallWorkflow:
             return
         end = EndMedia(self._params.workflow_id, self._media.grpc_address, state.end_reason or "")
         try:
-            await workflow.execute_activity("end_media", end, **policies.END_MEDIA)
+            await workflow.execute_activity("end_media", end, **END_MEDIA)
         except ActivityError as exc:
             workflow.logger.warning("could not end the media leg: %s", _error_text(exc))
 
@@ -232,7 +239,7 @@ class CallWorkflow:
         again = FollowEvents(self._params.workflow_id, drain=True)
         try:
             followed: Followed = await workflow.execute_activity(
-                "follow_events", again, result_type=Followed, **policies.DRAIN_EVENTS
+                "follow_events", again, result_type=Followed, **DRAIN_EVENTS
             )
         except ActivityError as exc:
             workflow.logger.error("the transcript may be incomplete: %s", _error_text(exc))
@@ -255,7 +262,7 @@ class CallWorkflow:
             ended_at=_iso(state.ended_at),
             duration_seconds=duration_s,
         )
-        await workflow.execute_activity("finish_call", finish, **policies.FINISH_CALL)
+        await workflow.execute_activity("finish_call", finish, **FINISH_CALL)
         return CallResult(
             workflow_id=self._params.workflow_id,
             status=state.status,
@@ -271,19 +278,23 @@ class CallWorkflow:
     async def _record_changes(self) -> None:
         """Keep what readers see up to date while the call lives; finish_call writes how it ended.
 
-        One write at a time: the newest state supersedes an older one that can't be written.
+        One write at a time, always of the newest state, so that an older one can't arrive after it. A write
+        that fails is made again, here and not by Temporal, which would repeat the old state.
         """
+        pause = FIRST_RECORD_PAUSE
         while not self._state.over:
             snapshot = self._snapshot()
-            writing = workflow.start_activity("record_status", snapshot, **policies.RECORD_STATUS)
-            await workflow.wait_condition(partial(self._written_or_outdated, writing, snapshot))
-            if not writing.done():
-                writing.cancel()
+            changed = partial(self._outdated, snapshot)
             try:
-                await writing
+                await workflow.execute_activity("record_status", snapshot, **RECORD_STATUS)
             except ActivityError as exc:
-                workflow.logger.info("record_status gave way: %s", _error_text(exc))
-            await workflow.wait_condition(partial(self._outdated, snapshot))
+                workflow.logger.warning("record_status failed: %s", _error_text(exc))
+                with suppress(TimeoutError):
+                    await workflow.wait_condition(changed, timeout=pause, timeout_summary="record again")
+                pause = min(2 * pause, LAST_RECORD_PAUSE)
+            else:
+                pause = FIRST_RECORD_PAUSE
+                await workflow.wait_condition(changed)
 
     def _snapshot(self) -> RecordStatus:
         return RecordStatus(
@@ -298,9 +309,6 @@ class CallWorkflow:
 
     def _outdated(self, snapshot: RecordStatus) -> bool:
         return self._state.over or self._snapshot() != snapshot
-
-    def _written_or_outdated(self, writing: workflow.ActivityHandle[Any], snapshot: RecordStatus) -> bool:
-        return writing.done() or self._outdated(snapshot)
 
 
 def _moved_on(state: CallState, deadline: Deadline | None) -> bool:
@@ -319,8 +327,8 @@ def _iso(at: float | None) -> str:
 
 
 def _root(exc: BaseException) -> BaseException:
-    """The failure at the bottom: a timeout over several attempts carries the last attempt's reason."""
-    while isinstance(exc, TemporalError) and exc.cause is not None:
+    """What the activity raised last, out of the layers that Temporal puts around it."""
+    while isinstance(exc, ActivityError | TemporalTimeoutError) and exc.cause is not None:
         exc = exc.cause
     return exc
 

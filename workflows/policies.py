@@ -65,13 +65,15 @@ END_MEDIA = Options(
     retry_policy=_retry(0.25, 2),
 )
 
-# Retried until a newer state supersedes it. Short attempts, because the newer one waits for the running one:
-# two writers at once could leave the older state behind.
+# One attempt: the workflow itself writes again, the state as it is by then. Short, because a newer state
+# waits for the attempt that runs.
 RECORD_STATUS = Options(
     start_to_close_timeout=timedelta(seconds=8),
-    retry_policy=_retry(0.5, 10),
-    cancellation_type=_LET_FINISH,
+    retry_policy=RetryPolicy(maximum_attempts=1),
 )
+# Each attempt adds some ten events to the workflow's history, which is limited to 51,200.
+FIRST_RECORD_PAUSE = timedelta(seconds=0.5)
+LAST_RECORD_PAUSE = timedelta(seconds=30)
 
 # The result must not be lost because a database was away overnight.
 FINISH_CALL = Options(
@@ -92,7 +94,7 @@ _FOLLOW_EVENTS = Options(
 _FOLLOW_SLACK = timedelta(hours=1)
 
 
-def follow_events(max_duration_s: int) -> Options:
+def follow_options(max_duration_s: int) -> Options:
     return Options(start_to_close_timeout=timedelta(seconds=max_duration_s) + _FOLLOW_SLACK, **_FOLLOW_EVENTS)
 
 
@@ -104,3 +106,11 @@ DRAIN_EVENTS = Options(
     heartbeat_timeout=timedelta(seconds=15),
     retry_policy=_retry(0.5, 10),
 )
+
+# When the caller hung up, the node hears it from Twilio too: leave it the moment it needs to end by itself,
+# with its last transcripts.
+STREAM_END_GRACE = timedelta(seconds=2)
+
+# How long to wait for a follower to find the stream's end before reading once more what there is: longer than
+# it takes to replace one whose worker died.
+DRAIN_GRACE = timedelta(seconds=20)
