@@ -30,7 +30,7 @@ PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateCo
 SETUP = {"setup": {"model": "models/gemini-3.8-live"}}
 
 # Every delay fixed and nothing left to chance, so that a test can say when.
-STEADY = {
+STEADY: dict[str, Any] = {
     "name": "steady",
     "delays": {
         "setup": 300,
@@ -221,7 +221,8 @@ async def running(
     chosen: Scenario | None = None, *, mode: str = "scripted", tls: Any = None, cache_dir: Path | None = None
 ) -> AsyncIterator[Running]:
     """A simulator with sockets, in this process."""
-    picked = chosen or (steady() if mode == "scripted" else scenario.load(scenario.DEFAULTS["speech"]))
+    quick = steady(delays={**STEADY["delays"], "setup": 10, "think_speech": 100, "think_text": 100})
+    picked = chosen or (quick if mode == "scripted" else scenario.load(scenario.DEFAULTS["speech"]))
     simulator = Simulator(picked, mode="speech" if mode == "speech" else "scripted", cache_dir=cache_dir)
     await simulator.start("127.0.0.1", 0, tls)
     runner = web.AppRunner(admin.build(simulator), access_log=None)

@@ -18,7 +18,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from bench.sim.gemini import admin, scenario, tls
+from bench.sim.gemini import admin, scenario
 from bench.sim.gemini.errors import ScenarioError
 from bench.sim.gemini.server import Simulator
 from bench.sim.speech.errors import SpeechUnavailable
@@ -90,9 +90,11 @@ async def _run(
         chosen, mode=options.mode, seed=options.seed, cache_dir=options.cache_dir, log_file=log_file
     )
     context, scheme = None, "http"
-    if options.tls_self_signed is not None:
-        options.tls_cert, options.tls_key = tls.self_signed(options.tls_self_signed)
-    if options.tls_cert is not None:
+    if options.tls_self_signed is not None or options.tls_cert is not None:
+        from bench.sim.gemini import tls  # a tenth of a second that the plain server need not wait for
+
+        if options.tls_self_signed is not None:
+            options.tls_cert, options.tls_key = tls.self_signed(options.tls_self_signed)
         context, scheme = tls.server_context(options.tls_cert, options.tls_key), "https"
     await simulator.start(options.host, options.port, context)
     runner = web.AppRunner(admin.build(simulator), access_log=None)
