@@ -123,13 +123,13 @@ class MediaNodeServer(media_pb2_grpc.MediaPlaneServicer):
 
 @asynccontextmanager
 async def running_media_node(
-    redis: Redis, node_id: str, *, registered: bool = True
+    redis: Redis, node_id: str, *, registered: bool = True, port: int = 0
 ) -> AsyncIterator[MediaNodeServer]:
     node = MediaNodeServer(redis, node_id)
     server = grpc.aio.server()
     media_pb2_grpc.add_MediaPlaneServicer_to_server(node, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    node.address = f"127.0.0.1:{port}"
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    node.address = f"127.0.0.1:{bound}"
     await server.start()
     if registered:
         await node.register()
