@@ -1,4 +1,4 @@
-"""A customer of Twilio for tests: webhooks and a media server, both real, both recording what they are sent."""
+"""A customer of Twilio for tests: webhooks and a media server, both real; they record what they get."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _ignore(connection: Connection, message: dict[str, Any]) -> None:
 
 @dataclass
 class Customer:
-    """`twiml[path]` is what a path answers; other paths get 204. `on_message` is called for each stream message."""
+    """`twiml[path]` is what a path answers; others get 204. `on_message` gets each stream message."""
 
     token: str
     twiml: dict[str, str] = field(default_factory=dict)

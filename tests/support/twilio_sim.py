@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.sim.twilio.config import Config
+from bench.sim.twilio.config import AUDIO, Config
 from bench.sim.twilio.persona import parse_persona
 from bench.sim.twilio.server import Simulator
 from tests.support.media_server import Customer, customer
@@ -101,6 +102,19 @@ class Bed:
         return both[:, 0], both[:, 1]
 
 
+def words(folder: Path) -> Path:
+    """Just over a second of human speech ("he was not an"), as a WAV file in `folder`."""
+    with wave.open(str(AUDIO / "austen-0880.wav")) as file:
+        rate, pcm = file.getframerate(), file.readframes(int(1.1 * file.getframerate()))
+    path = folder / "words.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm)
+    return path
+
+
 @asynccontextmanager
 async def bed(**changes: Any) -> AsyncIterator[Bed]:
     """A simulator and its customer. `changes` to `CONFIG`; `{url}` in voice_url is the customer's."""
@@ -114,8 +128,8 @@ async def bed(**changes: Any) -> AsyncIterator[Bed]:
         auth = (config.account_sid, config.auth_token)
         try:
             async with (
-                httpx.AsyncClient(base_url=account, auth=auth, timeout=10) as rest,
-                httpx.AsyncClient(base_url=simulator.admin_url, timeout=10) as admin,
+                httpx.AsyncClient(base_url=account, auth=auth, timeout=10, verify=False) as rest,
+                httpx.AsyncClient(base_url=simulator.admin_url, timeout=10, verify=False) as admin,
             ):
                 yield Bed(simulator, its_customer, rest, admin)
         finally:

@@ -151,8 +151,10 @@ def _limit(call: Call) -> None:
 
 
 async def _detect_beside(call: Call, hook: Hook, who: str, after_ms: int) -> None:
-    """Asynchronous detection; the verdict may come when the call is over."""
-    await asyncio.sleep(after_ms / 1000)
+    """Asynchronous detection. A call that ends before the verdict is `unknown`, told after its end."""
+    began = time.monotonic()
+    if not await call.pause(after_ms / 1000):
+        who, after_ms = "unknown", int((time.monotonic() - began) * 1000)
     fields = call.answered_by(who, after_ms)
     call.note("amd", answered_by=who)
     if hook.url:

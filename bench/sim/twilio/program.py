@@ -242,7 +242,7 @@ class Program:
             return
         call.streams.append(stream)
         self._tell(verb, plan, sid, "stream-started")
-        if world.faults.strike("stream_unknown_event", call.sid):
+        if world.faults.strike("stream_unknown_event", call.sid) is not None:
             stream.send_unknown()
         drop = world.faults.strike("stream_drop", call.sid)
         try:

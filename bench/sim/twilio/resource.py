@@ -123,7 +123,9 @@ def _party(number: str, *names: str) -> dict[str, str]:
 
 def _country(number: str) -> str:
     try:
-        return phonenumbers.region_code_for_number(phonenumbers.parse(number)) or ""
+        parsed = phonenumbers.parse(number)
+        region = phonenumbers.region_code_for_number(parsed)  # none for fictional numbers
+        return region or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
     except phonenumbers.NumberParseException:
         return ""
 

@@ -80,7 +80,8 @@ def test_a_verb_that_is_not_spoken_is_left_out_with_a_warning(verb: str, code: i
 def test_parameters_of_500_characters_are_left_out() -> None:
     document = parse_twiml(
         f'<Response><Connect><Stream url="wss://x/"><Parameter name="a" value="{"v" * 499}"/>'
-        f'<Parameter name="b" value="{"v" * 498}"/><Parameter value="nameless"/></Stream></Connect></Response>'
+        f'<Parameter name="b" value="{"v" * 498}"/><Parameter value="nameless"/>'
+        "</Stream></Connect></Response>"
     )
     (stream,) = document.verbs
     assert isinstance(stream, twiml.Stream)
