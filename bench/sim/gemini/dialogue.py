@@ -25,6 +25,7 @@ from bench.sim.gemini.scenario import Delay, Scenario, draw_ns
 from bench.sim.gemini.speaker import Speaker
 from bench.sim.gemini.timers import Timer, Timers
 from bench.sim.gemini.tools import ToolCalls
+from bench.sim.gemini.vad import RATE as VAD_RATE
 from bench.sim.gemini.vad import Change, Event
 from bench.sim.gemini.validate import Setup, text_of
 
@@ -84,7 +85,7 @@ class Dialogue:
         self._speaker = Speaker(
             scenario=scenario,
             transcribe=setup.output_transcription or scenario.wire.unasked_transcripts,
-            status="IDLE" if setup.model.endswith("extended-thinking") else None,
+            status=self._status if setup.model.endswith("extended-thinking") else None,
             memory=memory,
             out=out,
             timers=timers,
@@ -114,6 +115,10 @@ class Dialogue:
         if self._tools.pending:
             return "tool"
         return "listening" if self._listening.speaking else "idle"
+
+    def _status(self) -> str:
+        """interactionStatus: whether more turns of the model follow without the caller."""
+        return "IN_PROGRESS" if self._queue or self._tools.pending else "IDLE"
 
     # ---- what the client sends
 
@@ -217,6 +222,7 @@ class Dialogue:
         if event.change is Change.STARTED:
             self._out.note(event.voice_ns, "speech_started", committed_ns=now_ns)
             self._on_moment("speech_started", now_ns)
+            self._signal_activity("ACTIVITY_START", "VAD_SIGNAL_TYPE_SOS", event, now_ns)
             if not self._setup.no_interruption and (self._speaker.interruptible or self._tools.blocked):
                 delay_ns = draw_ns(self._scenario.delays.interrupt, self._rng)
                 self._interrupting = self._timers.at(now_ns + delay_ns, self._interrupt)
@@ -231,6 +237,7 @@ class Dialogue:
     def _on_endpoint(self, event: Event, now_ns: int) -> None:
         self._out.note(event.voice_ns, "speech_ended")
         self._out.note(now_ns, "endpoint")
+        self._signal_activity("ACTIVITY_END", "VAD_SIGNAL_TYPE_EOS", event, now_ns)
         if self._interrupting is not None and self._interrupting.callback is not None:
             self._interrupting.cancel()
             self._interrupt(now_ns)
@@ -294,17 +301,26 @@ class Dialogue:
         due_ns = now_ns + delay_ns
         spoken = words.split()
         if self._scenario.wire.interim_transcripts:
-            interim = {"interimInputTranscription": {"text": " ".join(spoken[: (len(spoken) + 1) // 2])}}
-            self._timers.at(now_ns, lambda at_ns: self._out.send({"serverContent": interim}, at_ns))
+            interim = {"text": " ".join(spoken[: (len(spoken) + 1) // 2])}
+            self._send_later({"serverContent": {"interimInputTranscription": interim}}, now_ns)
         while spoken:
             count = self._rng.choice((1, 2, 3))
-            self._send_input_delta(" " + " ".join(spoken[:count]), due_ns)
+            transcription: dict[str, Any] = {"text": " " + " ".join(spoken[:count])}
             spoken = spoken[count:]
+            if not spoken and self._rng.random() < self._scenario.wire.finished_flag:
+                transcription["finished"] = True
+            self._send_later({"serverContent": {"inputTranscription": transcription}}, due_ns)
             due_ns += int(self._rng.uniform(0, 25) * _MS)
 
-    def _send_input_delta(self, delta: str, due_ns: int) -> None:
-        content = {"inputTranscription": {"text": delta}}
-        self._timers.at(due_ns, lambda at_ns: self._out.send({"serverContent": content}, at_ns))
+    def _send_later(self, frame: dict[str, Any], due_ns: int) -> None:
+        self._timers.at(due_ns, lambda at_ns: self._out.send(frame, at_ns))
+
+    def _signal_activity(self, name: str, signal: str, event: Event, now_ns: int) -> None:
+        """Vertex AI says when it hears speech, if asked; the Developer API announces nothing."""
+        if self._setup.explicit_vad:
+            offset = {"type": name, "audioOffset": f"{event.position / VAD_RATE:.1f}s"}
+            self._out.send({"voiceActivity": offset}, now_ns)
+            self._out.send({"voiceActivityDetectionSignal": {"vadSignalType": signal}}, now_ns)
 
     # ---- the model's turn
 

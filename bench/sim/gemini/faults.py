@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.sim.gemini.errors import ScenarioError
 
@@ -73,6 +73,15 @@ _PARAMETERS: Final[dict[str, dict[str, float | str | bool]]] = {
 }
 
 
+def _sendable(code: int) -> int:
+    if code in (1004, 1005, 1006, 1015):  # RFC 6455 section 7.4.1: never in a close frame
+        raise ValueError(f"no close frame carries {code}; an unclean end is the fault abort")
+    return code
+
+
+CloseCode = Annotated[int, Field(ge=1000, le=4999), AfterValidator(_sendable)]
+
+
 class Fault(BaseModel):
     """One armed fault, as `POST /faults` and a scenario's `faults:` take it."""
 
@@ -87,7 +96,7 @@ class Fault(BaseModel):
         None  # sessions it strikes; null: one for "next", else no limit
     )
     status: Annotated[int, Field(ge=400, le=599)] | None = None
-    code: Annotated[int, Field(ge=1000, le=4999)] | None = None
+    code: CloseCode | None = None
     reason: str | None = None
     ms: Annotated[float, Field(ge=0)] | None = None
     time_left_s: Annotated[float, Field(ge=0)] | None = None

@@ -80,6 +80,8 @@ class Wire(_Strict):
     empty_frame: Share = 0.02  # a bare {} after a frame
     interim_transcripts: bool = False
     unasked_transcripts: bool = False  # output transcription although setup didn't ask
+    unasked_handles: bool = False  # sessionResumptionUpdate although setup didn't ask
+    finished_flag: Share = 0.3  # the last input delta says `finished`: not to be relied on
     usage: bool = True
 
 
@@ -89,6 +91,7 @@ class Limits(_Strict):
     connection_s: Annotated[float, Field(gt=0)] = 600
     go_away_lead_s: Annotated[float, Field(ge=0)] = 60  # 0: no goAway, 1011 at that age
     handle_ttl_s: Annotated[float, Field(gt=0)] = 7200
+    sessions: Annotated[int, Field(ge=1)] | None = None  # open at once; the next upgrade gets 429
 
 
 class VoiceSpec(_Strict):

@@ -160,6 +160,8 @@ class Simulator:
         refusal = next((fault for fault in struck if fault.fault == "refuse_upgrade"), None)
         if refusal is not None:
             return _refuse(int(refusal.value("status")))
+        if self.scenario.limits.sessions is not None and len(self.live) >= self.scenario.limits.sessions:
+            return _refuse(429)
         query = parse_qs(url.query)
         authorization = request.headers.get("Authorization", "")
         key = (

@@ -13,6 +13,7 @@ import random
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +76,7 @@ class Session:
         self._setup: Setup | None = None
         self._dialogue: Dialogue | None = None
         self._early: list[wire.ClientMessage] = []
+        self._received = 0  # client messages
         self._closed = False
         self._handles.opened(session_id)
         for fault in faults:
@@ -247,6 +249,7 @@ class Session:
         if self._setup is None:
             check_key(self._connection.key, self._scenario)
         message = wire.decode(raw)
+        self._received += 1
         if message.kind == "setup":
             self._on_setup(message.body, now_ns)
         elif self._setup is None:
@@ -262,7 +265,7 @@ class Session:
         self._out.note(now_ns, "setup", "<", model=body.get("model"))
         if self._setup is not None:
             raise Refused(1007, "setup must be the first message and only the first")
-        setup = read_setup(body, self._scenario, self._connection.api_version)
+        setup = read_setup(body, self._scenario, self._connection.api_version, vertex=self._connection.vertex)
         self._setup, self.setup_body = setup, body
         if setup.handle:
             if fault := self._afflictions.pop("close_during_resume"):
@@ -297,7 +300,8 @@ class Session:
             on_moment=self.on_moment,
             on_resumable=self._update_resumption,
         )
-        self._out.send({"setupComplete": {}}, now_ns)
+        complete = {"sessionId": str(UUID(int=self._rng.getrandbits(128)))} if self._connection.vertex else {}
+        self._out.send({"setupComplete": complete}, now_ns)
         self.on_moment("setup_complete", now_ns)
         self._update_resumption(True, now_ns)
         early, self._early = self._early, []
@@ -306,11 +310,13 @@ class Session:
 
     def _update_resumption(self, resumable: bool, now_ns: int) -> None:
         assert self._setup is not None
-        if not self._setup.resumption:
+        if not (self._setup.resumption or self._scenario.wire.unasked_handles):
             return
         update: dict[str, Any] = {"resumable": False}
         if resumable:
             update = {"newHandle": self._handles.issue(self.id, self.memory, self._rng), "resumable": True}
+            if self._setup.transparent:
+                update["lastConsumedClientMessageIndex"] = str(self._received)
         self._out.send({"sessionResumptionUpdate": update}, now_ns)
 
     def _dispatch(self, message: wire.ClientMessage, now_ns: int) -> None:

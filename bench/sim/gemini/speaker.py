@@ -36,7 +36,7 @@ class Speaker:
         *,
         scenario: Scenario,
         transcribe: bool,
-        status: str | None,
+        status: Callable[[], str] | None,
         memory: Memory,
         out: Outbox,
         timers: Timers,
@@ -45,7 +45,7 @@ class Speaker:
         on_moment: Callable[[Moment, int], None],
         on_done: Callable[[int], None],
     ) -> None:
-        """`transcribe`: send output transcriptions. `status`: interactionStatus at the end of a turn."""
+        """`transcribe`: send output transcriptions. `status`: interactionStatus for the end of a turn."""
         self._scenario = scenario
         self._transcribe = transcribe
         self._status = status
@@ -252,7 +252,7 @@ class Speaker:
         """Send turnComplete with `content` beside it: also the end of a turn in which nothing was said."""
         content["turnComplete"] = True
         if self._status is not None:
-            content["interactionStatus"] = self._status
+            content["interactionStatus"] = self._status()
         frame: dict[str, Any] = {"serverContent": content}
         if self._scenario.wire.usage:
             frame["usageMetadata"] = self._memory.usage(duration_ms)

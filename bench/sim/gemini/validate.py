@@ -22,9 +22,11 @@ class Setup:
     output_transcription: bool
     resumption: bool
     handle: str
+    transparent: bool
     manual_activity: bool
     no_interruption: bool
     seed_history: bool
+    explicit_vad: bool
     vad: VadConfig
     blocking: dict[str, bool] = field(default_factory=dict)  # declared functions; True: BLOCKING
     parameters: dict[str, list[str]] = field(default_factory=dict)  # their required parameters
@@ -43,7 +45,7 @@ def check_key(key: str | None, scenario: Scenario) -> None:
         raise Refused(1007, "API key not valid. Please pass a valid API key.")
 
 
-def read_setup(body: dict[str, Any], scenario: Scenario, api_version: str) -> Setup:
+def read_setup(body: dict[str, Any], scenario: Scenario, api_version: str, *, vertex: bool) -> Setup:
     """Check a setup (lowerCamelCase keys, see schema.py). Raises Refused as the service closes."""
     path = body.get("model", "")
     model = path.rsplit("/", 1)[-1]
@@ -58,8 +60,9 @@ def read_setup(body: dict[str, Any], scenario: Scenario, api_version: str) -> Se
     generation = body.get("generationConfig", {})
     if any(modality != "AUDIO" for modality in generation.get("responseModalities", [])):
         raise Refused(1007, _BAD_ARGUMENT)  # native-audio models only speak
-    if body.get("sessionResumption", {}).get("transparent") and api_version != "v1beta1":
-        raise Refused(1007, _BAD_ARGUMENT)  # Vertex AI only
+    resumption = body.get("sessionResumption", {})
+    if (resumption.get("transparent") or body.get("explicitVadSignal")) and not vertex:
+        raise Refused(1007, _BAD_ARGUMENT)
     proactive = body.get("proactivity", {}).get("proactiveAudio")
     newest, extended = model.startswith("gemini-3.8"), model.endswith("extended-thinking")
     if newest and proactive is False:
@@ -78,10 +81,12 @@ def read_setup(body: dict[str, Any], scenario: Scenario, api_version: str) -> Se
         input_transcription="inputAudioTranscription" in body,
         output_transcription="outputAudioTranscription" in body,
         resumption="sessionResumption" in body,
-        handle=body.get("sessionResumption", {}).get("handle", ""),
+        handle=resumption.get("handle", ""),
+        transparent=resumption.get("transparent", False),
         manual_activity=detection.get("disabled", False),
         no_interruption=realtime.get("activityHandling") == "NO_INTERRUPTION",
         seed_history=body.get("historyConfig", {}).get("initialHistoryInClientContent", False),
+        explicit_vad=body.get("explicitVadSignal", False),
         vad=VadConfig.from_setup(detection, pause_at=scenario.pause_at),
         blocking=blocking,
         parameters=parameters,

@@ -222,6 +222,7 @@ def test_a_fault_may_strike_at_random_and_the_seed_decides_whom() -> None:
         ({"fault": "stall", "time_left_s": 3}, "stall takes no time_left_s"),
         ({"fault": "stall", "ms": -1}, "ms"),
         ({"fault": "refuse_upgrade", "status": 200}, "status"),
+        ({"fault": "close", "code": 1006}, "code.*abort"),
         ([], "fault"),
     ],
 )

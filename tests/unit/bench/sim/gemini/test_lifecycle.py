@@ -49,6 +49,39 @@ def test_a_vertex_model_path_is_accepted() -> None:
     assert played.times("setupComplete")
 
 
+def test_vertex_names_its_session_counts_messages_and_says_when_it_hears_speech() -> None:
+    played = Played(connection=Connection("v1beta1", True, "token"))
+    resumption = {"transparent": True}
+    model = "projects/p/locations/l/publishers/google/models/gemini-3.8-live"
+    played.send({"setup": {"model": model, "sessionResumption": resumption, "explicitVadSignal": True}})
+    played.run(400)
+    complete, update = played.frames
+    assert len(complete["setupComplete"]["sessionId"]) == 36
+    assert update["sessionResumptionUpdate"]["lastConsumedClientMessageIndex"] == "1"
+    played.speak(600)
+    played.hush(900)
+    activity = [frame["voiceActivity"] for frame in played.frames if "voiceActivity" in frame]
+    assert [item["type"] for item in activity] == ["ACTIVITY_START", "ACTIVITY_END"]
+    assert activity[1]["audioOffset"] == "0.6s"
+    assert played.times("voiceActivityDetectionSignal") == played.times("voiceActivity")
+
+
+def test_extended_thinking_says_whether_more_turns_follow() -> None:
+    tool = {"function": "lookup", "filler": "One moment.", "then": "Done."}
+    played = Played(steady(script=[{"heard": "look", "tool": tool}]))
+    tools = [{"functionDeclarations": [{"name": "lookup"}]}]
+    played.open(model="models/gemini-3.8-live-extended-thinking", tools=tools)
+    played.send({"realtimeInput": {"text": "look it up"}})
+    played.run(4000)
+    (call,) = [frame["toolCall"]["functionCalls"][0] for frame in played.frames if "toolCall" in frame]
+    response = {"id": call["id"], "name": "lookup", "response": {}}
+    played.send({"toolResponse": {"functionResponses": [response]}})
+    played.run(4000)
+    contents = [frame.get("serverContent", {}) for frame in played.frames]
+    statuses = [content["interactionStatus"] for content in contents if "turnComplete" in content]
+    assert statuses == ["IN_PROGRESS", "IDLE"]
+
+
 @pytest.mark.parametrize(
     ("key", "code", "reason"),
     [
@@ -68,6 +101,7 @@ def test_a_bad_key_is_refused_after_the_handshake(key: str | None, code: int, re
         {"generationConfig": {"responseModalities": ["TEXT"]}},
         {"proactivity": {"proactiveAudio": False}},
         {"sessionResumption": {"transparent": True}},
+        {"explicitVadSignal": True},
         {"tools": [{"functionDeclarations": [{"name": "f"}, {"name": "f"}]}]},
         {"realtimeInputConfig": {"automaticActivityDetection": {"silenceDurationMs": -1}}},
         {
