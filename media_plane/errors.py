@@ -1,7 +1,8 @@
 """What goes wrong in the media plane, told apart by whose fault it is.
 
-A peer's nonsense is a `PeerError`: its socket is closed with the code, a counter counts it, nobody else notices.
-A broken promise of our own code is an assertion. What the model or its network does is a `ModelFailure`.
+A peer's nonsense is a `PeerError`: its socket is closed with the code, a counter counts it, nobody else
+notices. A broken promise of our own code is an assertion. What the model or its network does is a
+`ModelFailure`.
 """
 
 from __future__ import annotations

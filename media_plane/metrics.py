@@ -30,17 +30,6 @@ _EDGES = range(23, 152, 8)  # the last bucket of every doubling: le = 32 µs, 64
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def merged(node: Node) -> tuple[Histogram, Histogram]:
-    """Up- and downlink latency over all calls, those that are over and those that are not."""
-    up, down = Histogram(), Histogram()
-    up.merge(node.up_latency)
-    down.merge(node.down_latency)
-    for session in node.sessions:
-        up.merge(session.up_latency)
-        down.merge(session.down_latency)
-    return up, down
-
-
 def resident_bytes() -> int:
     """Memory of this process; 0 where the kernel does not tell."""
     try:
@@ -60,6 +49,7 @@ class NodeCollector:
     def collect(self) -> Iterator[Metric]:
         node, counters = self._node, self._node.counters
         sessions = node.sessions
+        tally = node.tally()
         live = sum(session.start_ns > 0 for session in sessions)
         yield _gauge("media_calls_prepared", "Calls whose stream has not started", len(sessions) - live)
         yield _gauge("media_calls_live", "Calls with audio flowing", live)
@@ -73,22 +63,19 @@ class NodeCollector:
         yield _labelled("media_model_failures", "Model sessions not opened", "kind", counters.failures)
         yield _labelled(
             "media_dropped_frames",
-            "Audio messages dropped because the other side's socket took too little, or nothing waited for them",
+            "Audio messages dropped: congested socket, or nobody to hear them",
             "direction",
-            {
-                "up": counters.dropped_up + sum(session.dropped_up for session in sessions),
-                "down": counters.dropped_down + sum(session.dropped_down for session in sessions),
-            },
+            {"up": tally.dropped_up, "down": tally.dropped_down},
         )
         yield _counter(
             "media_interruptions",
             "Times a caller spoke over the agent",
-            counters.interruptions + sum(session.interruptions for session in sessions),
+            tally.interruptions,
         )
         yield _counter(
             "media_peer_errors",
             "Messages that could not be understood",
-            counters.peer_errors + sum(session.peer_errors for session in sessions),
+            tally.peer_errors,
         )
         yield _gauge("media_events_waiting", "Call events not yet in Redis", self._outbox.counts.waiting)
         yield _counter("media_events_sent", "Call events written to Redis", self._outbox.counts.written)
@@ -108,7 +95,7 @@ class NodeCollector:
             "Socket read to socket write, per audio message",
             labels=["direction"],
         )
-        for direction, histogram in zip(("up", "down"), merged(node), strict=True):
+        for direction, histogram in (("up", tally.up_latency), ("down", tally.down_latency)):
             added.add_metric([direction], list(_buckets(histogram)), histogram.total_us / 1e6)
         yield added
 

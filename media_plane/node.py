@@ -10,8 +10,8 @@ from time import monotonic_ns
 
 import structlog
 
-from media_plane.call.histogram import Histogram
 from media_plane.call.lifecycle import State
+from media_plane.call.tally import Tally
 from media_plane.dsp.codec import Codecs
 from media_plane.errors import CallRefused, ModelFailure
 from media_plane.io.gemini_setup import live_config, setup_message
@@ -19,7 +19,7 @@ from media_plane.io.gemini_ws import GeminiEndpoint, open_session
 from media_plane.session import CallConfig, CallSession
 from media_plane.wire.events import CallEvent, EndReason, MediaSummary
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 _TICK_S = 0.1
 _REMEMBERED = 2000  # calls that are over
@@ -65,10 +65,6 @@ class Counters:
     ended: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
-    dropped_up: int = 0
-    dropped_down: int = 0
-    interruptions: int = 0
-    peer_errors: int = 0
 
 
 class Node:
@@ -88,8 +84,7 @@ class Node:
         self.capacity = capacity
         self.draining = False
         self.counters = Counters()
-        self.up_latency = Histogram()  # of calls that are over
-        self.down_latency = Histogram()
+        self._tally = Tally()  # of calls that are over
         self.changed = changed
         self._endpoint = endpoint
         self._codecs = codecs
@@ -100,7 +95,7 @@ class Node:
         self._idle.set()
         self._ticker: asyncio.TimerHandle | None = None
 
-    # -- what others ask ---------------------------------------------------------------------------------------
+    # -- what others ask --
 
     @property
     def sessions(self) -> list[CallSession]:
@@ -110,6 +105,14 @@ class Node:
     @property
     def calls_live(self) -> int:
         return sum(call.session.start_ns > 0 for call in self._calls.values())
+
+    def tally(self) -> Tally:
+        """Counts over all calls, those that are over and those that are not."""
+        total = Tally()
+        total.add(self._tally)
+        for session in self.sessions:
+            total.add(session.tally)
+        return total
 
     def find(self, workflow_id: str) -> tuple[CallSession, str] | None:
         call = self._calls.get(workflow_id)
@@ -130,7 +133,7 @@ class Node:
             "capacity": self.capacity,
         }
 
-    # -- prepare and end ---------------------------------------------------------------------------------------
+    # -- prepare and end --
 
     async def prepare(self, request: Request) -> tuple[int, int]:
         """Open the model's session of a call; asking again for the same call waits for the same session.
@@ -197,7 +200,9 @@ class Node:
             return await open_session(self._endpoint, call.session, setup)
         except ModelFailure as failure:
             self.counters.failures["retryable" if failure.retryable else "final"] += 1
-            log.warning("model_not_opened", workflow_id=request.workflow_id, reason=str(failure))
+            log.warning(
+                "the model's session was not opened", workflow_id=request.workflow_id, reason=str(failure)
+            )
             if call.session.state is not State.ENDED:
                 call.session.open_failed(failure, monotonic_ns())
                 self._forget(call.session)
@@ -209,15 +214,9 @@ class Node:
         if call.opening is not None and not call.opening.done():
             call.opening.cancel()
         assert session.end_reason is not None, "a session ended without a reason"
-        counters = self.counters
-        counters.ended[session.end_reason.name.lower()] += 1
-        counters.dropped_up += session.dropped_up
-        counters.dropped_down += session.dropped_down
-        counters.interruptions += session.interruptions
-        counters.peer_errors += session.peer_errors
-        self.up_latency.merge(session.up_latency)
-        self.down_latency.merge(session.down_latency)
-        log.info("call_ended", workflow_id=session.config.workflow_id, reason=session.end_reason.name.lower())
+        self.counters.ended[session.end_reason.name.lower()] += 1
+        self._tally.add(session.tally)
+        log.info("call ended", workflow_id=session.config.workflow_id, reason=session.end_reason.name.lower())
         self._forget(session)
 
     def _forget(self, session: CallSession) -> None:
@@ -231,7 +230,7 @@ class Node:
             self._idle.set()
         self.changed()
 
-    # -- time --------------------------------------------------------------------------------------------------
+    # -- time --
 
     def _start_ticking(self) -> None:
         """One timer for all calls, and none when there is no call."""
@@ -255,11 +254,16 @@ class Node:
             if session.start_ns == 0:
                 session.end(EndReason.DRAIN, "the node is shutting down", now_ns)
         if self._calls:
-            log.info("waiting_for_calls", calls=len(self._calls), some=list(self._calls)[:5], up_to_s=grace_s)
+            log.info(
+                "waiting for calls to finish",
+                calls=len(self._calls),
+                some=list(self._calls)[:5],
+                up_to_s=grace_s,
+            )
             try:
                 async with asyncio.timeout(grace_s):
                     await self._idle.wait()
             except TimeoutError:
-                log.warning("ending_calls", calls=len(self._calls))
+                log.warning("ending calls", calls=len(self._calls))
         for session in self.sessions:
             session.end(EndReason.DRAIN, "the node is shutting down", monotonic_ns())

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 
 from media_plane import logs
 from media_plane.dsp.codec import Codecs, KernelCodecs
+from media_plane.dsp.plain import PlainCodecs
 from media_plane.dsp.warmup import warm_up
 from media_plane.io.gemini_ws import GeminiEndpoint
 from media_plane.io.twilio_ws import TwilioServer
@@ -25,9 +26,9 @@ from media_plane.node import Node
 from media_plane.rpc.outbox import Outbox
 from media_plane.rpc.registry import NodeEntry, Registry
 from media_plane.rpc.service import GrpcServer, MediaPlaneService
-from media_plane.settings import Settings
+from media_plane.settings import Resampler, Settings
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 _SWITCH_S = 0.0005  # how long another thread (metrics, gRPC's poller) may keep the loop from the GIL
 _FLUSH_S = 3.0  # for the last events, once calls are over
@@ -39,7 +40,8 @@ class MediaServer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._codecs = _codecs(settings)
-        # One connection attempt a time and no silent retries: the outbox and the registry decide when to retry.
+        # One connection attempt a time and no silent retries: the outbox and the registry decide when to
+        # retry.
         self._redis = Redis.from_url(
             settings.redis_dsn, socket_connect_timeout=2, socket_timeout=5, retry=Retry(NoBackoff(), 0)
         )
@@ -117,7 +119,7 @@ class MediaServer:
 
     def _on_signal(self, signum: int) -> None:
         if self._stop.is_set():
-            log.warning("stopped_at_once")
+            log.warning("stopped at once")
             os._exit(128 + signum)
         log.info("stopping", signal=signal.Signals(signum).name)
         self._stop.set()
@@ -147,7 +149,9 @@ async def serve(settings: Settings) -> None:
 
 
 def _codecs(settings: Settings) -> Codecs:
-    return KernelCodecs()
+    if settings.media_resampler is Resampler.KERNEL:
+        return KernelCodecs()
+    return PlainCodecs(settings.media_resampler.value)
 
 
 def _say_ready(endpoints: dict[str, object]) -> None:

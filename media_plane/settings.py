@@ -39,7 +39,8 @@ class Settings(BaseSettings):
     gemini_api_version: str = "v1beta"
     gemini_model: str = "gemini-3.8-live"
     gemini_voice: str = "Puck"
-    # Some refused setups are answered with silence, so the wait for setupComplete (usually 0.3 s) must end by itself.
+    # Some refused setups are answered with silence, so the wait for setupComplete (usually 0.3 s) must end by
+    # itself.
     gemini_setup_timeout_s: float = Field(default=10.0, gt=0)
 
     media_node_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")

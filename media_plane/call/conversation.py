@@ -1,8 +1,8 @@
 """Who said what, when: turns, speech and transcript deltas → the events that tell a call's story.
 
 Methods that can finish something return the events for it, in order. Pure: no clock, no socket. Before
-`stream_started` the agent may already be speaking (its greeting waits for the caller); such a turn's times count
-from the stream's start, when it is written.
+`stream_started` the agent may already be speaking (its greeting waits for the caller); such a turn's times
+count from the stream's start, when it is written.
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ class Histogram:
         return sum(self.counts)
 
     def percentiles(self, quantiles: Iterable[float]) -> list[int]:
-        """For each quantile (ascending), the upper edge of the bucket it falls in, at most the maximum seen."""
+        """For each quantile (ascending), the upper edge of the bucket it falls in, at most the maximum
+        seen."""
         total = self.frames
         found: list[int] = []
         seen, index = 0, -1

@@ -1,4 +1,5 @@
-"""Where a call is in the media plane. The table is the whole truth; anything else is a bug, named with state and event."""
+"""Where a call is in the media plane. The table is the whole truth; anything else is a bug, named with state
+and event."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """What was sent to the caller's side, and what of it has been played there.
 
-Twilio plays what it gets in order and in real time, without telling when. By our clock the end of everything sent
-is known (`end_ns`); a mark, which Twilio returns when what was sent before it has been played, tells how far
-behind our clock it really plays. A mark can come late for reasons of its own, never early: the smallest lag seen
-since the buffer last ran dry is the one that counts. A mark that `clear` sent back, that comes twice or that we
-never sent tells nothing and changes nothing.
+Twilio plays what it gets in order and in real time, without telling when. By our clock the end of everything
+sent is known (`end_ns`); a mark, which Twilio returns when what was sent before it has been played, tells how
+far behind our clock it really plays. A mark can come late for reasons of its own, never early: the smallest
+lag seen since the buffer last ran dry is the one that counts. A mark that `clear` sent back, that comes twice
+or that we never sent tells nothing and changes nothing.
 """
 
 from __future__ import annotations

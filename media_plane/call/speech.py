@@ -1,8 +1,9 @@
 """When the caller speaks, judged by level alone: good enough for latencies and dead air, not for turn-taking.
 
-A frame is voiced when its mean absolute amplitude is 12 dB over the line's noise, and over a floor below which no
-telephone speech lies. Speech begins when three of the last five frames were voiced (a click is not speech) and
-ends when none was for the hangover; the times told are those of the audible frames, without either delay.
+A frame is voiced when its mean absolute amplitude is 12 dB over the line's noise, and over a floor below
+which no telephone speech lies. Speech begins when three of the last five frames were voiced (a click is not
+speech) and ends when none was for the hangover; the times told are those of the audible frames, without
+either delay.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ _HANGOVER_NS = 300_000_000  # gaps inside words and between them
 class SpeechDetector:
     """Fed with the level of every frame, in order.
 
-    `speaking`: speech has begun and not ended. `started_ns`: the beginning of the newest speech's first audible
-    frame; `stopped_ns`: the end of its last audible frame so far; `since_ns`: the beginning of the first speech
-    since `heard_out`. 0: the caller has not spoken.
+    `speaking`: speech has begun and not ended. `started_ns`: the beginning of the newest speech's first
+    audible frame; `stopped_ns`: the end of its last audible frame so far; `since_ns`: the beginning of the
+    first speech since `heard_out`. 0: the caller has not spoken.
     """
 
     __slots__ = (

@@ -1,9 +1,9 @@
 """The agent's turns: when one begins, when it is over, and how long the caller waited for it.
 
 The model's side of a turn (Gemini Live): audio*, generationComplete, turnComplete; or audio*, interrupted,
-turnComplete. Transcript deltas may trail all of these, and `interrupted` may come after turnComplete while the
-caller still hears the turn. So a turn stays open until what it said has been played and a grace has passed, or
-until the next turn's audio comes.
+turnComplete. Transcript deltas may trail all of these, and `interrupted` may come after turnComplete while
+the caller still hears the turn. So a turn stays open until what it said has been played and a grace has
+passed, or until the next turn's audio comes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Turn:
 
 
 class Turns:
-    """`current` is the agent's open turn, `deadline_ns` when to call `over` at the latest (0: no such time)."""
+    """`current` is the agent's open turn, `deadline_ns` when to call `over` at the latest (0: no such
+    time)."""
 
     __slots__ = ("_count", "_heard_ns", "_stale_until_ns", "current", "deadline_ns")
 

@@ -1,8 +1,9 @@
-"""What turns one leg's audio message into the other's: the interface the session knows, and the fused kernels' owners.
+"""What turns one leg's audio message into the other's: the interface the session knows, and the fused
+kernels' owners.
 
 `encode`/`decode` take a received message and the place of its base64, and leave the message to send in
-`buffer[offset:]`: valid until the next call, whichever call's, since one buffer serves the whole process (frames
-are handled one at a time, and sockets copy what they can't send at once).
+`buffer[offset:]`: valid until the next call, whichever call's, since one buffer serves the whole process
+(frames are handled one at a time, and sockets copy what they can't send at once).
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ class Uplink(Protocol):
 
     buffer: bytearray
     max_chars: int  # longer payloads are refused
-    encode: Callable[[bytes, int, int], int]
-    """(data, start, end) → level << 48 | samples << 32 | offset; 0: nothing to send; -1: data[start:end] is not base64."""
+
+    def encode(self, data: bytes, start: int, end: int, /) -> int:
+        """Caller audio, data[start:end].
+
+        Returns level << 48 | samples << 32 | offset. Offset 0: nothing to send yet. 0: the payload is empty.
+        -1: data[start:end] is not base64, or too long; nothing has changed.
+        """
 
 
 class Downlink(Protocol):
@@ -33,8 +39,13 @@ class Downlink(Protocol):
 
     buffer: bytearray
     max_chars: int
-    decode: Callable[[bytes, int, int], int]
-    """(data, start, end) → samples << 32 | offset; 0: nothing to send yet; -1: data[start:end] is not base64."""
+
+    def decode(self, data: bytes, start: int, end: int, /) -> int:
+        """Agent audio, data[start:end].
+
+        Returns samples << 32 | offset. 0: nothing to send yet. -1: data[start:end] is not base64, or too
+        long; nothing has changed.
+        """
 
     def ulaw(self, samples: int) -> bytes:
         """A copy of the μ-law that `decode` just made."""

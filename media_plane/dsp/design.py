@@ -16,8 +16,8 @@ _GRID = 480  # frequencies the error is looked at; about 16 a ripple for the lon
 def _minimax(
     basis: NDArray[np.float64], wanted: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    emphasis = np.ones_like(wanted)
-    coefficients = np.zeros(basis.shape[1])
+    emphasis: NDArray[np.floating] = np.ones_like(wanted)
+    coefficients: NDArray[np.float64] = np.zeros(basis.shape[1])
     for _ in range(_ROUNDS):
         w = np.sqrt(emphasis) * weight
         coefficients = np.linalg.lstsq(basis * w[:, None], wanted * w, rcond=None)[0]
@@ -45,8 +45,8 @@ def lowpass(
 def halfband(branch_taps: int, rate_hz: float, pass_hz: float) -> NDArray[np.float64]:
     """The half-band low-pass around rate/4 whose non-trivial polyphase branch has `branch_taps` taps.
 
-    Every second coefficient of the 2 * branch_taps - 1 is zero but for the 0.5 in the middle; ripple in the pass
-    band and rejection past rate/2 - pass_hz are the same number. Group delay branch_taps - 1 samples.
+    Every second coefficient of the 2 * branch_taps - 1 is zero but for the 0.5 in the middle; ripple in the
+    pass band and rejection past rate/2 - pass_hz are the same number. Group delay branch_taps - 1 samples.
     """
     f = np.linspace(0, pass_hz, _GRID)
     k = np.arange(branch_taps // 2) * 2 + 1

@@ -1,8 +1,9 @@
 """G.711 μ-law, exactly as ITU-T G.191's reference software (STL `ulaw_compress`, `ulaw_expand`) computes it.
 
-The two tables serve every path: kernels index them, the slow twin too. Linear samples are int16, of which μ-law
-uses the upper 14 bits. At the 127 decision values of the negative half, implementations in the field differ by
-one code (Sun's negates before it drops the two low bits, G.191 takes the one's complement); G.191 decides.
+The two tables serve every path: kernels index them, the slow twin too. Linear samples are int16, of which
+μ-law uses the upper 14 bits. At the 127 decision values of the negative half, implementations in the field
+differ by one code (Sun's negates before it drops the two low bits, G.191 takes the one's complement); G.191
+decides.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ def _expand_table() -> NDArray[np.int16]:
     mantissa = ~code & 0x0F
     exponent = (~code >> 4) & 0x07
     magnitude = (0x80 << exponent) + (mantissa << (exponent + 3)) + (4 << exponent) - 4 * _BIAS
-    return (sign * magnitude).astype(np.int16)
+    table: NDArray[np.int16] = (sign * magnitude).astype(np.int16)
+    return table
 
 
 def _compress_table() -> NDArray[np.uint8]:
@@ -29,7 +31,8 @@ def _compress_table() -> NDArray[np.uint8]:
     segment = 1 + np.floor(np.log2(np.maximum(magnitude >> 6, 0.5))).astype(np.int32) + 1
     high = 0x08 - segment
     low = 0x0F - ((magnitude >> segment) & 0x0F)
-    return ((high << 4) | low | np.where(linear14 >= 0, 0x80, 0)).astype(np.uint8)
+    table: NDArray[np.uint8] = ((high << 4) | low | np.where(linear14 >= 0, 0x80, 0)).astype(np.uint8)
+    return table
 
 
 ULAW_TO_PCM: NDArray[np.int16] = _expand_table()  # [256], index: μ-law code
@@ -43,4 +46,5 @@ def expand(ulaw: NDArray[np.uint8]) -> NDArray[np.int16]:
 
 def compress(pcm: NDArray[np.int16]) -> NDArray[np.uint8]:
     """int16 samples → μ-law codes, same shape. Allocates."""
-    return PCM14_TO_ULAW[(pcm.astype(np.int32) >> 2) + 8192]
+    codes: NDArray[np.uint8] = PCM14_TO_ULAW[(pcm.astype(np.int32) >> 2) + 8192]
+    return codes

@@ -1,4 +1,5 @@
-"""How kernels are compiled: ahead, for one explicit signature, without the GIL, cached on disk where possible."""
+"""How kernels are compiled: ahead, for one explicit signature, without the GIL, cached on disk where
+possible."""
 
 from __future__ import annotations
 

@@ -1,17 +1,22 @@
 """The two fused frame kernels: base64 in one socket's message → base64 in the other's, in one call.
 
-Memory. Nothing is allocated. `work` is the process's one workspace: scratch, then room for the outgoing message,
-which is written so that it ends with the workspace's last byte. picows sends a bytearray from an offset to its
-end, so one buffer fits every length; it is written whole each time, because picows masks client frames in place.
-`state` is the call's own. `data` is the peer's message: only read, and only inside [start, end).
+Memory. Nothing is allocated. `work` is the process's one workspace: scratch, then room for the outgoing
+message, which is written so that it ends with the workspace's last byte. picows sends a bytearray from an
+offset to its end, so one buffer fits every length; it is written whole each time, because picows masks client
+frames in place. `state` is the call's own. `data` is the peer's message: only read, and only inside [start,
+end).
 
-Both return -1, with the state as if never called, when [start, end) is not base64 (either alphabet) padded to a
-multiple of four, or is longer than the workspace: the caller then takes the slow road, which knows the reason.
+Both return -1, with the state as if never called, when [start, end) is not base64 (either alphabet) padded to
+a multiple of four, or is longer than the workspace: the caller then takes the slow road, which knows the
+reason.
 
 Everything a kernel depends on is in this file: numba's disk cache looks at the file of the kernel alone, so a
-helper or a coefficient changed elsewhere would go unnoticed. `filters` tells how the coefficients are made, and
-a test holds the two equal.
+helper or a coefficient changed elsewhere would go unnoticed. `filters` tells how the coefficients are made,
+and a test holds the two equal.
 """
+
+# numba types these functions, by inference of its own; to mypy they would all be numpy scalars.
+# mypy: disable-error-code="no-untyped-def, assignment, operator"
 
 from __future__ import annotations
 
@@ -84,7 +89,7 @@ _signature = types.int64(_array, _array, _bytes_in, types.int64, types.int64)
 
 
 @njit(nogil=True)
-def _decode(data, start, end, sextets, out):  # type: ignore[no-untyped-def]
+def _decode(data, start, end, sextets, out):
     """base64 → bytes in `out`; returns how many, or -1 on a foreign character."""
     n = end - start
     pad = 0
@@ -116,7 +121,7 @@ def _decode(data, start, end, sextets, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _write(message, head, braces, audio, n):  # type: ignore[no-untyped-def]
+def _write(message, head, braces, audio, n):
     """head, `n` bytes of `audio` as base64, a quote and closing braces, up to the end of `message`.
 
     Returns where in `message` it begins.
@@ -166,12 +171,12 @@ def _write(message, head, braces, audio, n):  # type: ignore[no-untyped-def]
 
 
 @kernel(_signature)
-def uplink(work, state, data, start, end):  # type: ignore[no-untyped-def]
+def uplink(work, state, data, start, end):
     """Twilio's payload → the model's audio message: base64 → μ-law → 8 kHz → FIR → 16 kHz int16 → base64.
 
-    Returns level << 48 | samples << 32 | offset of the message in `work`; level: mean absolute amplitude of the
-    8 kHz samples, 0 to 32124; samples: how many. `work[AUDIO_AT:]` is left holding the 16 kHz samples. 0 for an
-    empty payload.
+    Returns level << 48 | samples << 32 | offset of the message in `work`; level: mean absolute amplitude of
+    the 8 kHz samples, 0 to 32124; samples: how many. `work[AUDIO_AT:]` is left holding the 16 kHz samples. 0
+    for an empty payload.
     """
     chars = end - start
     if chars <= 0 or chars & 3 or chars > MAX_UP_CHARS:
@@ -209,12 +214,12 @@ def uplink(work, state, data, start, end):  # type: ignore[no-untyped-def]
 
 
 @kernel(_signature)
-def downlink(work, state, data, start, end):  # type: ignore[no-untyped-def]
+def downlink(work, state, data, start, end):
     """The model's audio part → Twilio's media message: base64 → 24 kHz int16 → FIR → 8 kHz → μ-law → base64.
 
-    Returns samples << 32 | offset of the message in `work`; samples: μ-law codes in it, left in `work[AUDIO_AT:]`
-    too. 0 when no three samples became whole: parts of any length are legal, odd ones too, and what is left of
-    one waits in `state` for the next.
+    Returns samples << 32 | offset of the message in `work`; samples: μ-law codes in it, left in
+    `work[AUDIO_AT:]` too. 0 when no three samples became whole: parts of any length are legal, odd ones too,
+    and what is left of one waits in `state` for the next.
     """
     chars = end - start
     if chars <= 0 or chars & 3 or chars > MAX_DOWN_CHARS:
@@ -251,7 +256,8 @@ def downlink(work, state, data, start, end):  # type: ignore[no-untyped-def]
         x0[_DOWN_HISTORY + i] = pcm[3 * i]
         x1[_DOWN_HISTORY + i] = pcm[3 * i + 1]
         x2[_DOWN_HISTORY + i] = pcm[3 * i + 2]
-    # One pass a phase: LLVM unrolls twenty taps and runs across outputs; with all sixty in one loop it does not.
+    # One pass a phase: LLVM unrolls twenty taps and runs across outputs; with all sixty in one loop it does
+    # not.
     for i in range(n):
         y = _ZERO
         for j in range(_DOWN_BRANCH):

@@ -1,4 +1,5 @@
-"""Make every kernel ready before a port opens: compiled or loaded from cache, and run once on real lengths."""
+"""Make every kernel ready before a port opens: compiled or loaded from cache, and run once on real
+lengths."""
 
 from __future__ import annotations
 

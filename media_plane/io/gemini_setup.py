@@ -20,7 +20,8 @@ _GENERATION = frozenset(
 
 
 def live_config(system_prompt: str, voice: str) -> types.LiveConnectConfig:
-    """The configuration of a telephone call: audio both ways, transcribed, resumable, without a length limit."""
+    """The configuration of a telephone call: audio both ways, transcribed, resumable, without a length
+    limit."""
     return types.LiveConnectConfig(
         response_modalities=[types.Modality.AUDIO],
         speech_config=types.SpeechConfig(

@@ -1,7 +1,7 @@
 """The WebSocket to Gemini Live: connect, set up, then hand every frame to the session.
 
-The hot path speaks the wire itself (`wire.gemini`); google-genai supplies only the setup message. No pings are
-sent: the service is known to take 8-30 s to answer them.
+The hot path speaks the wire itself (`wire.gemini`); google-genai supplies only the setup message. No pings
+are sent: the service is known to take 8-30 s to answer them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from picows import WSError, WSHandshakeError, WSTransport, ws_connect
 
 from media_plane.errors import CloseCode, ModelFailure, PeerError
 from media_plane.io.socket_leg import ABNORMAL, SocketLeg
-from media_plane.session import Leg
+from media_plane.leg import Leg
 from media_plane.wire import gemini
 
 _CONNECT_S = 10.0
@@ -69,7 +69,8 @@ class ModelLeg(SocketLeg):
         self.send_text(self._setup)
 
     def _on_setup(self, data: bytes, now_ns: int) -> None:
-        """The first frame. What follows in the same read must find the session ready, hence no await between."""
+        """The first frame. What follows in the same read must find the session ready, hence no await
+        between."""
         message = gemini.parse(data)
         if not message.setup_complete:
             raise PeerError("the first frame is not setupComplete")

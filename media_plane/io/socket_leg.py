@@ -23,7 +23,8 @@ ABNORMAL = 1006  # the socket went without a close frame (RFC 6455, 7.4.1; never
 
 class SocketLeg(WSListener):
     """`on_message` is given every whole message and the time it was read (and may be replaced at any time); a
-    PeerError it raises closes the socket with its code. Subclasses say what the socket's end means: `on_closed`.
+    PeerError it raises closes the socket with its code. Subclasses say what the socket's end means:
+    `on_closed`.
 
     `high_water`: bytes that may wait in the transport's buffer; while more do, `congested` is true and the
     session drops audio rather than let it grow old.
@@ -45,13 +46,13 @@ class SocketLeg(WSListener):
         self._silent = False  # we closed, or the end has been told
         self._close_timer: asyncio.TimerHandle | None = None
 
-    # -- for subclasses ----------------------------------------------------------------------------------------
+    # -- for subclasses --
 
     def on_closed(self, code: int, reason: str, now_ns: int) -> None:
         """The socket is gone, not by our `close`. Called at most once."""
         raise NotImplementedError
 
-    # -- the session's side ------------------------------------------------------------------------------------
+    # -- the session's side --
 
     def send_text(self, message: bytes) -> None:
         if self._transport is not None:
@@ -69,7 +70,7 @@ class SocketLeg(WSListener):
         loop = asyncio.get_running_loop()
         self._close_timer = loop.call_later(_CLOSE_TIMEOUT_S, partial(transport.disconnect, False))
 
-    # -- picows' side ------------------------------------------------------------------------------------------
+    # -- picows' side --
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport

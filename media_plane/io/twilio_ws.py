@@ -1,7 +1,9 @@
-"""The WebSocket server Twilio's media streams dial: /twilio/ws/media/{workflow_id}/{stream_token}; GET /health.
+"""The WebSocket server Twilio's media streams dial: /twilio/ws/media/{workflow_id}/{stream_token}; GET
+/health.
 
-Who may in is decided before a session sees a byte. Refusals follow docs/seams.md: a stream nobody waits for is
-accepted and closed with 1008, so that Twilio's log shows the reason; a node that can't serve answers HTTP 503.
+Who may in is decided before a session sees a byte. Refusals follow docs/seams.md: a stream nobody waits for
+is accepted and closed with 1008, so that Twilio's log shows the reason; a node that can't serve answers HTTP
+503.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from media_plane.io.socket_leg import SocketLeg
 from media_plane.session import CallSession
 from media_plane.wire import twilio
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 _PATH = "/twilio/ws/media/"
 _HIGH_WATER = 10 * 1100 * 50  # 10 s of audio: 1,100 bytes are 100 ms of base64 μ-law with its envelope
@@ -59,7 +61,7 @@ class CallerLeg(SocketLeg):
     def on_closed(self, code: int, reason: str, now_ns: int) -> None:
         if code in _MISBEHAVIOUR:
             self._refused(_MISBEHAVIOUR[code])
-            log.warning("stream_misbehaved", workflow_id=self._session.config.workflow_id, reason=reason)
+            log.warning("stream thrown out", workflow_id=self._session.config.workflow_id, reason=reason)
         self._session.caller_closed(f"{code} {reason}".strip(), now_ns)
 
 
@@ -122,7 +124,7 @@ class TwilioServer:
 
     def _refuse(self, kind: str, workflow_id: str, reason: str) -> _Refusal:
         self._admission.refused(kind)
-        log.warning("stream_refused", workflow_id=workflow_id[:128], reason=reason)
+        log.warning("stream refused", workflow_id=workflow_id[:128], reason=reason)
         return _Refusal(reason)
 
 

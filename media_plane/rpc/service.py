@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection
 
 from media_plane.call.lifecycle import State
 from media_plane.errors import CallRefused, ModelFailure
-from media_plane.metrics import merged, resident_bytes
+from media_plane.metrics import resident_bytes
 from media_plane.node import Node
 from media_plane.rpc import convert
 from media_plane.rpc.validate import InvalidRequest, prepare_request
@@ -95,7 +95,7 @@ class MediaPlaneService(media_pb2_grpc.MediaPlaneServicer):
         node = self._node
         live = node.calls_live
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        up, down = merged(node)
+        tally = node.tally()
         return pb.GetStatsResponse(
             node_id=node.id,
             calls_prepared=len(node.sessions) - live,
@@ -103,8 +103,8 @@ class MediaPlaneService(media_pb2_grpc.MediaPlaneServicer):
             capacity=node.capacity,
             draining=node.draining,
             calls_total=node.counters.calls,
-            uplink=convert.latency(up.latency()),
-            downlink=convert.latency(down.latency()),
+            uplink=convert.latency(tally.up_latency.latency()),
+            downlink=convert.latency(tally.down_latency.latency()),
             cpu_seconds=usage.ru_utime + usage.ru_stime,
             rss_bytes=resident_bytes(),
         )

@@ -50,10 +50,10 @@ class ServerMessage:
 class AudioShape:
     """What lies around the audio in frames that carry one part of audio and nothing else.
 
-    A frame's meaning depends on its bytes alone: a frame with the same bytes before and after its audio means the
-    same but for the audio. `learn` takes the shape of a frame that `parse` read; `start` and `stop` are then the
-    place of the audio in any frame that `fits`, which `parse` would find too, provided that only base64
-    characters lie there (the decoder checks).
+    A frame's meaning depends on its bytes alone: a frame with the same bytes before and after its audio means
+    the same but for the audio. `learn` takes the shape of a frame that `parse` read; `start` and `stop` are
+    then the place of the audio in any frame that `fits`, which `parse` would find too, provided that only
+    base64 characters lie there (the decoder checks).
     """
 
     __slots__ = ("head", "start", "stop", "tail")
@@ -70,8 +70,8 @@ class AudioShape:
     def learn(self, data: bytes, message: ServerMessage) -> None:
         """Take the shape of `data`, which parsed to `message`; does nothing when it says more than one part.
 
-        Whether the place found is really the audio's is asked of `parse`: with another text put there, it must
-        find that text and nothing else. (The same characters may stand in a field that is passed over.)
+        Whether the place found is really the audio's is asked of `parse`: with another text put there, it
+        must find that text and nothing else. (The same characters may stand in a field that is passed over.)
         """
         if not _only_audio(message):
             return

@@ -1,8 +1,9 @@
-"""Twilio Media Streams, both directions, without I/O (messages: Twilio's "Media Streams - WebSocket Messages").
+"""Twilio Media Streams, both directions, without I/O (messages: Twilio's "Media Streams - WebSocket
+Messages").
 
-In: `media_payload` finds the payload of an ordinary media message without parsing JSON; everything it declines
-goes through `parse`, which knows every message. Out: `media_head`/`MEDIA_TAIL` enclose base64 μ-law, `mark` and
-`clear` are whole messages. Numbers such as sequenceNumber are JSON strings on this wire.
+In: `media_payload` finds the payload of an ordinary media message without parsing JSON; everything it
+declines goes through `parse`, which knows every message. Out: `media_head`/`MEDIA_TAIL` enclose base64 μ-law,
+`mark` and `clear` are whole messages. Numbers such as sequenceNumber are JSON strings on this wire.
 """
 
 from __future__ import annotations
@@ -76,9 +77,9 @@ def media_payload(stream_sid: str) -> Callable[[bytes], int]:
     """A function that finds where the payload of one stream's media message begins; build it once a stream.
 
     The function answers the offset of the payload's first character if `data` is, up to there, byte for byte
-    what Twilio writes for this stream; else -1. The payload's end is `len(data) - len(MEDIA_TAIL)`, provided that
-    `data` ends with MEDIA_TAIL (checked) and that only base64 characters lie between (the decoder checks). Under
-    these conditions `parse` would find the same payload.
+    what Twilio writes for this stream; else -1. The payload's end is `len(data) - len(MEDIA_TAIL)`, provided
+    that `data` ends with MEDIA_TAIL (checked) and that only base64 characters lie between (the decoder
+    checks). Under these conditions `parse` would find the same payload.
     """
     match = re.compile(
         rb'\{"event":"media","sequenceNumber":"[0-9]{1,19}","streamSid":"%b","media":\{"track":"inbound",'

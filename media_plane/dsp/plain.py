@@ -1,0 +1,181 @@
+"""The frame codecs in plain numpy: the kernels' slow twin, and the road on which SOXR is the live resampler.
+
+Ten to thirty times as slow as the kernels, with the same interface; the same tests run on both.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from media_plane.dsp.filters import down_taps, up_taps
+from media_plane.dsp.g711 import compress, expand
+from media_plane.dsp.kernels import MAX_DOWN_CHARS, MAX_UP_CHARS
+
+Pcm = NDArray[np.int16]
+
+_ROOM = 64 * 1024  # of the outgoing message
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+class Resampler(Protocol):
+    """A stream of int16 in, a stream of int16 out, of any lengths."""
+
+    def process(self, pcm: Pcm) -> Pcm: ...
+    def reset(self) -> None: ...
+
+
+class FirResampler:
+    """One FIR filter between zero-stuffing by `up` and keeping every `down`-th sample, in float64."""
+
+    def __init__(self, taps: NDArray[np.float64], up: int, down: int) -> None:
+        self._taps = taps
+        self._up = up
+        self._down = down
+        self._history = np.zeros(len(taps) - 1)
+        self._rest: Pcm = np.empty(0, np.int16)
+
+    def process(self, pcm: Pcm) -> Pcm:
+        pcm = np.concatenate([self._rest, pcm])
+        whole = len(pcm) // self._down * self._down
+        self._rest = pcm[whole:]
+        stuffed = np.zeros(whole * self._up)
+        stuffed[:: self._up] = pcm[:whole]
+        signal = np.concatenate([self._history, stuffed])
+        self._history = signal[len(signal) - len(self._history) :]
+        if whole == 0:
+            return np.empty(0, np.int16)
+        filtered = np.convolve(signal, self._taps, mode="valid")[self._down - 1 :: self._down]
+        return np.floor(np.clip(filtered, -32768, 32767) + 0.5).astype(np.int16)
+
+    def reset(self) -> None:
+        self._history = np.zeros(len(self._taps) - 1)
+        self._rest = np.empty(0, np.int16)
+
+
+class SoxrResampler:
+    """python-soxr's stream. It holds audio back and lets it go in lumps: see `held_back_ms`."""
+
+    def __init__(self, rate_in: int, rate_out: int, quality: str) -> None:
+        self._make: Callable[[], soxr.ResampleStream] = lambda: soxr.ResampleStream(
+            rate_in, rate_out, 1, dtype="int16", quality=quality
+        )
+        self.reset()
+
+    def process(self, pcm: Pcm) -> Pcm:
+        return np.asarray(self._stream.resample_chunk(pcm), np.int16)
+
+    def reset(self) -> None:
+        self._stream = self._make()
+
+
+class PlainUplink:
+    """base64 μ-law → base64 16 kHz PCM. See `codec.Uplink`."""
+
+    max_chars = MAX_UP_CHARS
+
+    def __init__(self, buffer: bytearray, head: bytes, resampler: Resampler) -> None:
+        self.buffer = buffer
+        self._head = head
+        self._resampler = resampler
+
+    def encode(self, data: bytes, start: int, end: int) -> int:
+        ulaw = _decode(data, start, end, self.max_chars)
+        if ulaw is None or not len(ulaw):
+            return 0 if ulaw is not None else -1
+        pcm = expand(ulaw)
+        level = int(np.abs(pcm.astype(np.int32)).sum()) // len(pcm)
+        pcm16k = self._resampler.process(pcm)
+        offset = _write(self.buffer, self._head, pcm16k.tobytes(), b'"}}}') if len(pcm16k) else 0
+        return (level << 48) | (len(ulaw) << 32) | offset
+
+
+class PlainDownlink:
+    """base64 24 kHz PCM → base64 μ-law. See `codec.Downlink`."""
+
+    max_chars = MAX_DOWN_CHARS
+
+    def __init__(self, buffer: bytearray, resampler: Resampler) -> None:
+        self.buffer = buffer
+        self._head = b""
+        self._resampler = resampler
+        self._odd = b""
+        self._ulaw = b""
+
+    def decode(self, data: bytes, start: int, end: int) -> int:
+        audio = _decode(data, start, end, self.max_chars)
+        if audio is None or not len(audio):
+            return 0 if audio is not None else -1
+        pcm_bytes = self._odd + audio.tobytes()
+        whole = len(pcm_bytes) & ~1
+        self._odd = pcm_bytes[whole:]
+        self._ulaw = compress(self._resampler.process(np.frombuffer(pcm_bytes[:whole], "<i2"))).tobytes()
+        if not self._ulaw:
+            return 0
+        return (len(self._ulaw) << 32) | _write(self.buffer, self._head, self._ulaw, b'"}}')
+
+    def ulaw(self, samples: int) -> bytes:
+        return self._ulaw[:samples]
+
+    def address(self, head: bytes) -> None:
+        self._head = head
+
+    def reset(self) -> None:
+        self._resampler.reset()
+        self._odd = b""
+
+
+class PlainCodecs:
+    """Both directions over one kind of resampler: `fir` (the twin), or SOXR at QQ, HQ or VHQ quality."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._buffer = bytearray(_ROOM)
+        self.held_back_ms = _HELD_BACK_MS[name]
+
+    def uplink(self, head: bytes) -> PlainUplink:
+        return PlainUplink(self._buffer, head, self._resampler(8000, 16000))
+
+    def downlink(self) -> PlainDownlink:
+        return PlainDownlink(self._buffer, self._resampler(24000, 8000))
+
+    def _resampler(self, rate_in: int, rate_out: int) -> Resampler:
+        if self.name == "fir":
+            return FirResampler(up_taps(), 2, 1) if rate_in == 8000 else FirResampler(down_taps(), 1, 3)
+        return SoxrResampler(rate_in, rate_out, self.name.removeprefix("soxr-").upper())
+
+
+# Measured with noise: audio taken in but not given out, on average over a minute of 20 ms frames (8 → 16 kHz)
+# and of 40 ms parts (24 → 8 kHz). It comes out in lumps: SOXR HQ 8 → 16 kHz holds between 12 and 115 ms.
+_HELD_BACK_MS = {
+    "fir": (0.0, 0.0),
+    "soxr-qq": (0.25, 0.0),
+    "soxr-hq": (64.0, 43.0),
+    "soxr-vhq": (64.0, 85.0),
+}
+
+
+def _decode(data: bytes, start: int, end: int, most: int) -> NDArray[np.uint8] | None:
+    """The bytes that data[start:end] is base64 of, in either alphabet; None when it is not, or is too
+    long."""
+    if end < start or (end - start) % 4 or end - start > most:
+        return None
+    try:
+        decoded = b64decode(data[start:end].translate(_STANDARD), validate=True)
+    except binascii.Error:
+        return None
+    return np.frombuffer(decoded, np.uint8)
+
+
+def _write(buffer: bytearray, head: bytes, audio: bytes, tail: bytes) -> int:
+    """Put the message at the buffer's end; returns where it begins."""
+    message = head + b64encode(audio) + tail
+    offset = len(buffer) - len(message)
+    buffer[offset:] = message
+    return offset
