@@ -66,8 +66,9 @@ def bench(
     result.write(path)
     console.print(f"written to {path}")
     for verdict in verdicts:
-        console.print(str(verdict), highlight=False, style="" if verdict.held else "red")
-    if not all(verdict.held for verdict in verdicts):
+        colour = "red" if verdict.failed else "" if verdict.held else "yellow"
+        console.print(str(verdict), highlight=False, style=colour, soft_wrap=True)
+    if any(verdict.failed for verdict in verdicts):
         raise typer.Exit(1)
 
 
@@ -94,11 +95,9 @@ def _held(result: Result, parts: list[Part], baseline: Path) -> list[gate.Verdic
     for part in sorted(again):
         failed = [verdict for verdict in verdicts if not verdict.held]
         console.print(f"measuring {part} again: " + "; ".join(map(str, failed)), highlight=False)
-        second = Result(result.about, [])
+        second = Result(result.about, [], [f"{part} was measured twice; its figures are the second time's"])
         _add(second, part, short=True)
-        result.replace(second.figures)
-        result.runs += second.runs
-        result.notes.append(f"{part} was measured twice; its figures are the second time's")
+        result.replace(second)
     return gate.judge(result, lines)
 
 
@@ -117,6 +116,7 @@ def _add(result: Result, part: Part, short: bool) -> None:
     result.figures += compared.figures
     result.runs += compared.runs
     result.notes += compared.notes
+    result.unreliable |= compared.unreliable
 
 
 if __name__ == "__main__":

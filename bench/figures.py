@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -42,19 +42,24 @@ class Result:
     figures: list[Figure]
     notes: list[str] = field(default_factory=list)  # what makes the numbers doubtful, if anything
     runs: list[dict[str, object]] = field(default_factory=list)  # each load run by itself
+    unreliable: set[str] = field(default_factory=set)  # keys of figures that the notes throw doubt on
 
     def figure(self, key: str) -> Figure | None:
         return next((figure for figure in self.figures if figure.key == key), None)
 
-    def replace(self, figures: Iterable[Figure]) -> None:
-        """Take these in place of the figures of the same key."""
-        fresh = {figure.key: figure for figure in figures}
+    def replace(self, newer: Result) -> None:
+        """Take its figures in place of those of the same key; its runs and notes come on top."""
+        fresh = {figure.key: figure for figure in newer.figures}
         self.figures = [fresh.get(figure.key, figure) for figure in self.figures]
+        self.unreliable = self.unreliable - fresh.keys() | newer.unreliable
+        self.runs += newer.runs
+        self.notes += newer.notes
 
     def write(self, path: Path) -> None:
         content = {
             "about": self.about,
             "notes": self.notes,
+            "unreliable": sorted(self.unreliable),
             "figures": [_rounded({**asdict(figure), "ratios": figure.ratios}) for figure in self.figures],
             "runs": [_rounded(run) for run in self.runs],
         }
@@ -70,7 +75,9 @@ def read(path: Path) -> Result:
             Figure(figure["key"], figure["title"], figure["unit"], figure["values"])
             for figure in content["figures"]
         ]
-        return Result(content["about"], figures, content["notes"], content["runs"])
+        return Result(
+            content["about"], figures, content["notes"], content["runs"], set(content["unreliable"])
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadResult(f"{path}: {error!r}") from error
 

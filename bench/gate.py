@@ -3,6 +3,9 @@
 A baseline file is `{"figures": [{"figure", "against", "baseline", "tolerance", "reason"}]}`: the product's
 value of `figure` over that of the reference `against` (or the bare value, when `against` is null) may be at
 most `baseline` × `tolerance`. All figures are better when smaller.
+
+A figure of a run that was unreliable, because the machine was busy with something else, cannot fail; nor is
+it called good.
 """
 
 from __future__ import annotations
@@ -35,17 +38,23 @@ class Line:
 class Verdict:
     line: Line
     value: float | None  # None: the result doesn't have it
+    reliable: bool = True
 
     @property
     def held(self) -> bool:
-        return self.value is not None and self.value <= self.line.limit  # never true of NaN
+        return self.value is not None and self.value <= self.line.limit
+
+    @property
+    def failed(self) -> bool:
+        return not self.held and self.reliable
 
     def __str__(self) -> str:
         allowed = (
             f"allowed {self.line.limit:.3g} (baseline {self.line.baseline:.3g} × {self.line.tolerance:g})"
         )
         found = "was not measured" if self.value is None else f"{self.value:.3g}"
-        return f"{'ok  ' if self.held else 'FAIL'} {self.line}: {found}, {allowed}"
+        word = "ok  " if self.held else "FAIL" if self.failed else "busy"
+        return f"{word} {self.line}: {found}, {allowed}"
 
 
 def load(path: Path) -> list[Line]:
@@ -57,7 +66,7 @@ def load(path: Path) -> list[Line]:
 
 
 def judge(result: Result, lines: Sequence[Line]) -> list[Verdict]:
-    return [Verdict(line, _value(result, line)) for line in lines]
+    return [Verdict(line, _value(result, line), line.figure not in result.unreliable) for line in lines]
 
 
 def _value(result: Result, line: Line) -> float | None:

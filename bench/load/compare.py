@@ -33,6 +33,7 @@ class Comparison:
     figures: list[Figure]
     runs: list[dict[str, object]]
     notes: list[str]
+    unreliable: set[str]  # keys of figures from runs in which the load itself was late or short of time
 
 
 async def compare(
@@ -70,10 +71,13 @@ async def compare(
             run = await load.run(Job(urls, plan.settle_s, plan.measure_s, system.pid))
             measured[where].runs.append(run)
             runs.append(summary.record(system.name, run))
-    figures = [
-        figure
-        for calls in plan.levels
-        for figure in summary.figures({name: measured[name, calls] for name in names}, calls)
-    ]
-    notes = [note for (name, _), series in measured.items() for note in summary.doubts(name, series)]
-    return Comparison(figures, runs, notes)
+    outcome = Comparison([], runs, [], set())
+    for calls in plan.levels:
+        level = {name: measured[name, calls] for name in names}
+        figures = summary.figures(level, calls)
+        notes = [note for name, series in level.items() for note in summary.doubts(name, series)]
+        outcome.figures += figures
+        outcome.notes += notes
+        if notes:
+            outcome.unreliable |= {figure.key for figure in figures}
+    return outcome

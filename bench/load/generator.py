@@ -57,6 +57,7 @@ class RunResult:
     up: LegResult
     down: LegResult
     cpu_ns: int  # of the measured process, in the counted time
+    wait_share: float  # of the counted time that the measured process waited for its core
     rss_bytes: int  # of the measured process, at the end of the counted time
     lateness_ns: list[int]  # of the load's own sends
     load_cpu_share: float  # of one core, in the counted time
@@ -162,6 +163,7 @@ class Generator:
             up=_sum([call.up for call in calls]),
             down=_sum([call.down for call in calls]),
             cpu_ns=after.cpu_ns - before.cpu_ns,
+            wait_share=(after.wait_ns - before.wait_ns) / took_ns,
             rss_bytes=after.rss_bytes,
             lateness_ns=[*frames.lateness_ns, *chunks.lateness_ns],
             load_cpu_share=own_ns / took_ns,

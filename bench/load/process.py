@@ -14,7 +14,6 @@ from typing import IO
 
 import psutil
 
-PRIORITY = -20
 READY_FD = "VOICEPLANE_READY_FD"
 
 
@@ -31,29 +30,35 @@ def cores() -> tuple[int, int]:
 def pin(pid: int, core: int) -> None:
     """Bind a process to a core where the system can (Linux); threads it starts later inherit it.
 
-    Where we may (root), it also goes ahead of whatever else the machine does.
+    Where we may (root), it also goes ahead of whatever else the machine does: by real-time scheduling, as
+    nice values count only within one terminal's processes where the kernel groups them so.
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(pid, {core})
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, pid, PRIORITY)
+    if hasattr(os, "sched_setscheduler"):
+        with contextlib.suppress(PermissionError):
+            os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
 
 
 @dataclass(frozen=True)
 class Usage:
     cpu_ns: int  # of all its threads, since its start
+    wait_ns: (
+        int  # all its threads were ready to run, but their core ran something else; 0: the system can't say
+    )
     rss_bytes: int
 
 
 def usage(pid: int) -> Usage:
     rss = int(psutil.Process(pid).memory_info().rss)
-    with contextlib.suppress(OSError):  # not Linux, or no schedstats: psutil's 10 ms steps must do
-        return Usage(
-            sum(int(stat.read_text().split()[0]) for stat in Path(f"/proc/{pid}/task").glob("*/schedstat")),
-            rss,
-        )
-    times = psutil.Process(pid).cpu_times()
-    return Usage(int((times.user + times.system) * 1e9), rss)
+    try:
+        stats = [stat.read_text().split() for stat in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    except OSError:
+        stats = []
+    if stats:
+        return Usage(sum(int(stat[0]) for stat in stats), sum(int(stat[1]) for stat in stats), rss)
+    times = psutil.Process(pid).cpu_times()  # in steps of 10 ms; without schedstat there is nothing finer
+    return Usage(int((times.user + times.system) * 1e9), 0, rss)
 
 
 def say_ready(**endpoints: object) -> None:

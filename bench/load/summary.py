@@ -16,6 +16,7 @@ QUANTILES: Final = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 WAYS: Final = {"up": "caller → model", "down": "model → caller"}
 LATE_P99_MS: Final = 3.0  # the load's own sends; beyond it the load is what is being measured
 LOAD_SHARE: Final = 0.85  # of its core
+WAIT_SHARE: Final = 0.1  # of the time; beyond it something else ran on the measured core
 
 
 @dataclass
@@ -96,6 +97,7 @@ def record(name: str, run: RunResult) -> dict[str, object]:
         "seconds": run.seconds,
         "cpu_ms_per_call_s": run.cpu_ns / 1e6 / run.calls / run.seconds,
         "rss_mb": run.rss_bytes / 1e6,
+        "wait_share": run.wait_share,
         "load_late_p99_ms": _late_p99_ms(run),
         "load_late_max_ms": max(run.lateness_ns) / 1e6,
         "load_cpu_share": run.load_cpu_share,
@@ -115,6 +117,8 @@ def doubts(name: str, series: Series) -> list[str]:
         found.append(
             f"{where} in {len(late)} of {len(runs)} runs the load itself was late (p99 {worst:.1f} ms)"
         )
+    if (wait := max(run.wait_share for run in runs)) > WAIT_SHARE:
+        found.append(f"{where} it waited for its core {wait:.0%} of the time")
     if (share := max(run.load_cpu_share for run in runs)) > LOAD_SHARE:
         found.append(f"{where} the load used {share:.0%} of its core")
     return found

@@ -54,6 +54,25 @@ def test_a_figure_that_was_not_measured_fails() -> None:
     assert failed(Result({}, [])) == [str(line) for line in LINES]
 
 
+def test_a_figure_of_an_unreliable_run_neither_fails_nor_holds() -> None:
+    busy = result(delay=6.0)
+    busy.unreliable.add("delay_up_p50_ms@20")
+    (verdict, *_) = gate.judge(busy, LINES)
+    assert not verdict.held
+    assert not verdict.failed
+    assert str(verdict).startswith("busy delay_up_p50_ms@20")
+
+
+def test_what_is_measured_again_takes_the_place_of_what_was() -> None:
+    first = result(delay=6.0)
+    first.unreliable.add("delay_up_p50_ms@20")
+    second = Result({}, [result().figures[0]], ["measured twice"], [{"system": "relay"}])
+    first.replace(second)
+    assert failed(first) == []
+    assert not first.unreliable
+    assert first.notes == ["measured twice"]
+
+
 def test_a_slower_machine_changes_no_verdict() -> None:
     """Ratios only: everything twice as slow is the same result."""
     slow = Result(
