@@ -66,7 +66,9 @@ def main() -> None:
     parser.add_argument("--no-voice", action="store_true")
     options = parser.parse_args()
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the simulator's to handle
+    # Signals to the group are the simulator's to handle; this process ends with its standard input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not write into the messages
     os.environ["HF_HUB_OFFLINE"] = "1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from bench.sim.speech.errors import SpeechUnavailable
 from bench.sim.speech.worker import SpeechWorker
+from tests.support.processes import until_gone
 
 pytestmark = pytest.mark.speech
 
@@ -84,6 +86,25 @@ async def test_a_hearing_that_is_cancelled_is_skipped(worker: SpeechWorker) -> N
     results = await asyncio.gather(*jobs, return_exceptions=True)
     assert isinstance(results[1], asyncio.CancelledError)
     assert isinstance(results[2], str)
+
+
+async def test_the_process_ends_with_whoever_started_it() -> None:
+    code = (
+        "import asyncio\n"
+        "from bench.sim.speech.worker import SpeechWorker\n"
+        "async def main():\n"
+        "    worker = SpeechWorker(hearing=False)\n"
+        "    await worker.start()\n"
+        "    print(worker.pid, flush=True)\n"
+        "    await worker.ended()\n"
+        "asyncio.run(main())"
+    )
+    owner = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    assert owner.stdout is not None
+    pid = int(await owner.stdout.readline())
+    owner.kill()
+    await owner.wait()
+    await until_gone([pid])
 
 
 async def test_when_the_process_dies_everything_fails_in_words() -> None:
