@@ -80,6 +80,8 @@ class CallWorkflow:
         try:
             await self._until_over()
         except asyncio.CancelledError:
+            if workflow.cancellation_reason() is None:
+                raise  # evicted from this worker's cache: the call goes on, here or elsewhere
             # Cancelled in Temporal's UI or CLI: the person on the line must still be let go.
             self._state.terminate(workflow.time())
         await asyncio.gather(self._close_leg(dialing), self._close_media(preparing))

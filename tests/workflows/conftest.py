@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from control_plane.settings import Settings
 from tests.support.media_node import MediaNodeServer, running_media_node
 from tests.support.stack import Servers
 from tests.support.twilio_api import ACCOUNT_SID, AUTH_TOKEN, NUMBER, Call, TwilioApi, running_twilio_api
+from tests.support.waiting import until
 from workflows.activities import Ports
 from workflows.contracts import CALL_WORKFLOW, TASK_QUEUE, CallParams, CallResult, TwilioStatus
 from workflows.worker import build
@@ -70,18 +70,6 @@ class World:
             call.status = status
         signal = TwilioStatus(call_sid=call.sid, status=status, sequence=sequence, **rest)  # type: ignore[arg-type]
         await handle.signal("twilio_status", signal)
-
-
-async def until(condition: object, timeout_s: float = 10.0) -> None:
-    """Wait for `condition()`, plain or a coroutine, to be true."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            answer = condition()  # type: ignore[operator]
-            if asyncio.iscoroutine(answer):
-                answer = await answer
-            if answer:
-                return
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

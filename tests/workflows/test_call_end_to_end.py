@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.workflows.conftest import World, call_params, until
+from tests.support.waiting import until
+from tests.workflows.conftest import World, call_params
 from workflows.contracts import CallStatus, CallView, EndReason
 
 

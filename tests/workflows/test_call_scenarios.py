@@ -13,7 +13,8 @@ from control_plane.service.ports import Session
 from protos.voiceplane.events.v1 import events_pb2
 from tests.support.media_node import running_media_node
 from tests.support.twilio_api import Call, Failure
-from tests.workflows.conftest import Handle, World, call_params, until
+from tests.support.waiting import until
+from tests.workflows.conftest import Handle, World, call_params
 from workflows import policies
 from workflows.contracts import AwaitStatus, CallParams, CallStatus, CallView, EndReason, Terminate
 from workflows.worker import build
