@@ -15,9 +15,10 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.sim.twilio.config import AUDIO, Config
+from bench.sim.twilio.config import Config
 from bench.sim.twilio.persona import parse_persona
 from bench.sim.twilio.server import Simulator
+from bench.sim.twilio.voice import AUDIO
 from tests.support.media_server import Customer, customer
 
 CALLEE = "+15551230001"

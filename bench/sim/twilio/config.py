@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.sim.twilio.persona import Persona, parse_persona
-
-AUDIO = Path(__file__).parents[2] / "audio"
+from bench.sim.twilio.voice import AUDIO
 
 DEFAULT_PERSONA = parse_persona(
     {

@@ -20,7 +20,7 @@ from bench.sim.speech.errors import SpeechUnavailable
 from bench.sim.speech.worker import SpeechWorker
 from bench.sim.twilio import mulaw
 from bench.sim.twilio.callee import Act, Interrupt, PressKeys, Rest, RingOff, Speak, WaitUntil
-from bench.sim.twilio.persona import BargeIn, Beep, HangUp, Pause, Persona, Play, Press, Say, Wait
+from bench.sim.twilio.persona import BargeIn, Beep, HangUp, Pause, Persona, Play, Press, Say, Step, Wait
 
 DTMF_HZ = {
     key: (low, high)
@@ -29,6 +29,9 @@ DTMF_HZ = {
 }
 BEEP_MS = 500
 _CACHE_SIZE = 256
+AUDIO = Path(__file__).parents[2] / "audio"
+# A machine that was given no script: it greets, beeps, and listens for half a minute.
+_VOICEMAIL: tuple[Step, ...] = (Play(str(AUDIO / "austen-0880.wav")), Beep(), Pause(30_000))
 
 
 class AudioError(ValueError):
@@ -75,7 +78,8 @@ class Voice:
     async def prepare(self, persona: Persona) -> list[Act]:
         """The persona's script with all its audio. Raises `AudioError`."""
         acts: list[Act] = []
-        for step in persona.script:
+        script = persona.script or (_VOICEMAIL if persona.outcome == "voicemail" else ())
+        for step in script:
             match step:
                 case Play() | Say():
                     acts.append(await self._speak(step))

@@ -13,7 +13,7 @@ from picows import WSCloseCode, WSMsgType
 from twilio.request_validator import RequestValidator
 
 from bench.sim.twilio import mulaw, voice
-from bench.sim.twilio.config import AUDIO
+from bench.sim.twilio.voice import AUDIO
 from tests.support.media_server import Connection
 from tests.support.twilio_sim import CALLEE, CONFIG, Bed, bed, words
 
@@ -229,6 +229,31 @@ async def test_nonsense_is_ignored_and_warned_of_once() -> None:
         assert [note["code"] for note in state["notifications"]] == [31951]
 
 
+async def test_a_protocol_violation_is_31924_and_ends_the_stream() -> None:
+    async with bed() as b:
+        sid, connection = await streaming(b)
+        assert connection.transport is not None
+        connection.transport.underlying_transport.write(b"\x83\x00")  # opcode 3 is reserved
+        state = await b.ended(sid)
+        assert [note["code"] for note in state["notifications"]] == [31924, 31921]
+        assert connection.of("stop") == []
+
+
+async def test_more_than_ten_minutes_are_discarded_and_warned_of_once() -> None:
+    async with bed() as b:
+        sid, connection = await streaming(b)
+        for _ in range(103):
+            connection.send_audio(bytes(48_000))  # 6 s each
+        connection.send_clear()
+        connection.send_mark("after")
+        await b.customer.until(lambda: connection.of("mark"))
+        state = await b.state(sid)
+        assert state["stream"]["dropped_media"] == 3
+        assert [note["code"] for note in state["notifications"]] == [31931]
+        (clear,) = await b.timeline(sid, "clear")
+        assert 595_000 < clear["discarded_ms"] <= 600_000
+
+
 async def test_a_refused_stream_is_31920_and_the_call_goes_on() -> None:
     async with bed() as b:
         b.customer.refuse_streams = True
@@ -312,3 +337,16 @@ async def test_two_calls_do_not_hear_each_other() -> None:
         assert set(quiet.heard()) == {0xFF}
         assert len(set(loud.heard())) > 10
         assert other != CALLEE
+
+
+@pytest.mark.speech
+async def test_a_text_is_spoken_the_moment_the_callee_answers() -> None:
+    async with bed(speech=True) as b:
+        await b.persona({"script": [{"say": "Hello there."}]})
+        sid = await b.call()
+        await b.ended(sid)
+        (began, *_) = await b.timeline(sid, "callee_speaks")
+        (stream, *_) = await b.timeline(sid, "stream_start")
+        assert began["ms"] - stream["ms"] < 200, "synthesised before it was needed"
+        said, _ = await b.recording(sid)
+        assert (np.abs(said) > 1000).sum() > 500

@@ -96,6 +96,15 @@ async def test_a_callee_who_stays_has_no_hang_up_and_neither_has_one_without_a_s
     assert await voice_.prepare(parse_persona({})) == []
 
 
+async def test_a_voicemail_without_a_script_greets_beeps_and_listens() -> None:
+    greeting, beep, listening, end = await Voice(speech=False).prepare(
+        parse_persona({"outcome": "voicemail"})
+    )
+    assert isinstance(greeting, Speak)
+    assert isinstance(beep, Speak)
+    assert (beep.label, listening, end) == ("beep", Rest(30_000), RingOff())
+
+
 async def test_a_missing_file_and_a_missing_voice_say_so() -> None:
     it = Voice(speech=False)
     with pytest.raises(AudioError, match=r"/nowhere\.wav"):
