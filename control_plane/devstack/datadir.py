@@ -25,6 +25,7 @@ class DataDir:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.lock_fd = -1
+        self.is_new = False  # made by `open`
 
     @property
     def logs(self) -> Path:
@@ -44,6 +45,7 @@ class DataDir:
         if not marker.exists():
             if any(self.path.iterdir()):
                 raise DataDirNotOurs(self.path)
+            self.is_new = True
             marker.write_text("Data of voiceplane's dev stack; `voiceplane up --fresh` deletes it.\n")
         self._lock(wait_s)
         for folder in (self.logs, self.path / "recordings"):

@@ -93,7 +93,8 @@ class Stack:
     async def _start(self) -> None:
         if self.options.fresh:
             self.data_dir.wipe()
-            postgres.wipe(self.data_dir.path)
+        if self.options.fresh or self.data_dir.is_new:
+            postgres.wipe(self.data_dir.path)  # of a folder by this name that was deleted, too
         made = self._planner(self.options, self.data_dir, self._ports)
         self.env, self.endpoints = made.env, made.endpoints
         for component in made.components:

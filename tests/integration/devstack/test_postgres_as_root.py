@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import LiteralString
 
 import psutil
 import psycopg
@@ -41,17 +42,16 @@ def options(folder: Path) -> StackOptions:
     )
 
 
-async def answers(stack: Stack) -> bool:
+async def connect_and(stack: Stack, statement: LiteralString) -> None:
     url = stack.env["DATABASE_URL"].replace("/voiceplane", "/postgres")
     async with await psycopg.AsyncConnection.connect(url) as connection:
-        row = await (await connection.execute("SELECT 1")).fetchone()
-    return row == (1,)
+        await connection.execute(statement)
 
 
 async def test_it_runs_as_nobody_in_a_data_folder_that_is_open(open_folder: Path) -> None:
     async with Stack(options(open_folder)) as stack:
         assert psutil.Process(stack.states["postgres"].pid).username() == "nobody"
-        assert await answers(stack)
+        await connect_and(stack, "SELECT 1")
         assert stack.data_dir.read_state() is not None
     assert (open_folder / "data/postgres/PG_VERSION").exists()
     assert not postgres.private_folder(open_folder / "data").exists()
@@ -61,7 +61,7 @@ async def test_its_data_goes_elsewhere_when_the_data_folder_is_closed(closed_fol
     data_dir = closed_folder / "data"
     outside = postgres.private_folder(data_dir)
     async with Stack(options(closed_folder)) as stack:
-        assert await answers(stack)
+        await connect_and(stack, "SELECT 1")
         state = stack.data_dir.read_state()
         assert state is not None
         assert state["processes"]["postgres"]["data"] == str(outside / "data")
@@ -73,11 +73,19 @@ async def test_its_data_goes_elsewhere_when_the_data_folder_is_closed(closed_fol
 async def test_data_elsewhere_stays_in_use_when_the_folder_is_opened(closed_folder: Path) -> None:
     data_dir = closed_folder / "data"
     async with Stack(options(closed_folder)) as stack:
-        assert await answers(stack)
+        await connect_and(stack, "SELECT 1")
     closed_folder.chmod(0o755)
     assert postgres.choose_placement(data_dir).data == postgres.private_folder(data_dir) / "data"
     postgres.wipe(data_dir)
     assert postgres.choose_placement(data_dir).data == data_dir / "postgres"
+
+
+async def test_data_elsewhere_is_forgotten_with_the_data_folder(closed_folder: Path) -> None:
+    async with Stack(options(closed_folder)) as stack:
+        await connect_and(stack, "CREATE TABLE kept ()")
+    shutil.rmtree(closed_folder / "data")
+    async with Stack(options(closed_folder)) as stack:
+        await connect_and(stack, "CREATE TABLE kept ()")
 
 
 async def test_programs_it_may_not_run_are_copied(
@@ -92,7 +100,7 @@ async def test_programs_it_may_not_run_are_copied(
         async with Stack(options(closed_folder)) as stack:
             executable = Path(psutil.Process(stack.states["postgres"].pid).exe())
             assert executable.is_relative_to(postgres.private_folder(closed_folder / "data"))
-            assert await answers(stack)
+            await connect_and(stack, "SELECT 1")
 
 
 async def test_a_private_folder_that_anybody_may_write_to_is_refused(closed_folder: Path) -> None:
