@@ -54,7 +54,7 @@ class Component:
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 10.0
-    # A media node's first start on a machine compiles its kernels, which may take the better part of a minute.
+    # A media node's first start on a machine compiles its kernels, which may take most of a minute.
     ready_timeout_s: float = 120.0
     address: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)

@@ -104,9 +104,9 @@ async def test_programs_it_may_not_run_are_copied(
 
 
 async def test_a_private_folder_that_anybody_may_write_to_is_refused(closed_folder: Path) -> None:
-    outside = postgres.private_folder(closed_folder / "data")
-    outside.mkdir()
-    outside.chmod(0o777)
+    async with Stack(options(closed_folder)):
+        pass
+    postgres.private_folder(closed_folder / "data").chmod(0o777)
     with pytest.raises(StackError, match="is not ours"):
         async with Stack(options(closed_folder)):
             pass
