@@ -186,6 +186,7 @@ class Played:
             for action in actions:
                 if isinstance(action, Send):
                     self.sent.append((self.at_ms, action.frame))
+                    self.notes.append(action.note)
                 elif isinstance(action, Note):
                     self.notes.append(action)
                 else:

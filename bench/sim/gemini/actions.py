@@ -12,10 +12,26 @@ from bench.sim.gemini.scenario import VoiceSpec
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the session's log.
+
+    `t_ns` is when it was due; the driver stamps it anew at the moment it acts, so that a busy loop shows.
+    `past`: it is about an earlier moment (as what was received is), which `t_ns` gives.
+    """
+
+    t_ns: int
+    direction: str  # "<" received, ">" sent, "=" the simulator's own, "x" dropped
+    kind: str
+    fields: dict[str, Any]
+    past: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
-    """Write one frame now. `text`: as a text frame; the service writes binary ones."""
+    """Write one frame now, and log it with the time of writing."""
 
     frame: dict[str, Any]
+    note: Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +84,6 @@ class Say:
     index: int
     text: str
     voice: VoiceSpec | None
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A line for the session's log."""
-
-    t_ns: int
-    direction: str  # "<" received, ">" sent, "=" the simulator's own, "x" dropped
-    kind: str
-    fields: dict[str, Any]
 
 
 Action = Send | Close | Abort | Pong | PauseReading | Hear | ForgetHearing | Say | Note

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Final
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -154,9 +155,11 @@ class Connection(WSListener):
         assert transport is not None, "a session asks for nothing before its socket is open"
         match action:
             case Note():
-                self.log.add(action)
+                self.log.add(action if action.past else replace(action, t_ns=time.monotonic_ns()))
             case Send():
-                transport.send(WSMsgType.BINARY, wire.encode(action.frame))
+                raw = wire.encode(action.frame)
+                self.log.add(replace(action.note, t_ns=time.monotonic_ns()))
+                transport.send(WSMsgType.BINARY, raw)
             case Say():
                 self._say(action)
             case Hear():

@@ -220,7 +220,7 @@ class Dialogue:
 
     def _on_activity(self, event: Event, now_ns: int) -> None:
         if event.change is Change.STARTED:
-            self._out.note(event.voice_ns, "speech_started", committed_ns=now_ns)
+            self._out.note(event.voice_ns, "speech_started", past=True, committed_ns=now_ns)
             self._on_moment("speech_started", now_ns)
             self._signal_activity("ACTIVITY_START", "VAD_SIGNAL_TYPE_SOS", event, now_ns)
             if not self._setup.no_interruption and (self._speaker.interruptible or self._tools.blocked):
@@ -235,7 +235,7 @@ class Dialogue:
             self._on_endpoint(event, now_ns)
 
     def _on_endpoint(self, event: Event, now_ns: int) -> None:
-        self._out.note(event.voice_ns, "speech_ended")
+        self._out.note(event.voice_ns, "speech_ended", past=True)
         self._out.note(now_ns, "endpoint")
         self._signal_activity("ACTIVITY_END", "VAD_SIGNAL_TYPE_EOS", event, now_ns)
         if self._interrupting is not None and self._interrupting.callback is not None:

@@ -23,16 +23,15 @@ class Outbox:
         """Ask for anything but a frame."""
         self._actions.append(action)
 
-    def note(self, t_ns: int, kind: str, direction: str = "=", **fields: Any) -> None:
-        """Log something."""
-        self._actions.append(Note(t_ns, direction, kind, fields))
+    def note(self, t_ns: int, kind: str, direction: str = "=", *, past: bool = False, **fields: Any) -> None:
+        """Log something. `past`: `t_ns` is an earlier moment than now."""
+        self._actions.append(Note(t_ns, direction, kind, fields, past or direction == "<"))
 
     def send(self, frame: dict[str, Any], now_ns: int) -> None:
         """Send a frame and log it."""
-        if not self.muted:
-            self._actions.append(Send(frame))
         kind, fields = describe(frame)
-        self._actions.append(Note(now_ns, "x" if self.muted else ">", kind, fields))
+        note = Note(now_ns, "x" if self.muted else ">", kind, fields)
+        self._actions.append(note if self.muted else Send(frame, note))
 
 
 def describe(frame: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -65,6 +65,21 @@ async def test_the_log_tells_a_turn_in_monotonic_time(sim: Running, http: Client
     assert sum(line["audio_bytes"] for line in sent) == 2 * 24 * 3000
 
 
+async def test_a_frame_is_logged_with_the_moment_of_its_writing(sim: Running, http: ClientSession) -> None:
+    received_ns = []
+    async with sim.session() as socket:
+        await socket.send(json.dumps({"client_content": {"turn_complete": True}}))
+        for _ in range(5):
+            await socket.recv()
+            received_ns.append(time.monotonic_ns())
+    lines = await (await http.get("/sessions/g1/log")).json()
+    sent_ns = [line["t_ns"] for line in lines if line["dir"] == ">" and line["kind"] == "serverContent"]
+    # Written before it was received, and not stamped with the time at which it was merely due.
+    assert all(sent < received for sent, received in zip(sent_ns, received_ns, strict=False))
+    due = next(line["t_ns"] for line in lines if line["kind"] == "first_audio")
+    assert due <= sent_ns[0]
+
+
 async def test_faults_are_armed_listed_and_disarmed(sim: Running, http: ClientSession) -> None:
     fault = {"fault": "go_away", "session": "all", "after_ms": 3000}
     assert (await http.post("/faults", json=fault)).status == 204
