@@ -61,7 +61,7 @@ def bench(
         console.print(f"[red]bench failed:[/] {error}", highlight=False)
         raise typer.Exit(2) from error
     result.about["duration_s"] = round(time.monotonic() - began, 1)
-    table.show(result, Console())
+    table.show(result)
     path = out or RESULTS / ("short.json" if short else "full.json")
     result.write(path)
     console.print(f"written to {path}")

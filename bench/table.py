@@ -11,6 +11,7 @@ from bench.figures import PRODUCT, BadResult, Figure, Result
 
 BEGIN = "<!-- bench table: begin -->"
 END = "<!-- bench table: end -->"
+WIDTH = 110  # where there is no terminal to ask
 # Column order: the product, then its references.
 COLUMNS = {
     PRODUCT: "voiceplane",
@@ -19,9 +20,15 @@ COLUMNS = {
     "lookup": "μ-law table look-up",
     "obvious": "plain Python",
 }
+# Counts, which should be 0; and the filter's delay, which a bridge that holds audio back adds elsewhere.
+NO_RATIO = ("filter_", "lost_", "bursts_lost_", "gaps_")
 
 
-def show(result: Result, console: Console) -> None:
+def show(result: Result) -> None:
+    """Print every group of figures, and the notes, to standard output."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
     for title, columns, rows in _groups(result):
         table = Table(title=title, title_justify="left")
         table.add_column("")
@@ -61,13 +68,14 @@ def put_into(readme: Path, table: str) -> None:
 
 def _groups(result: Result) -> list[tuple[str, list[str], list[list[str]]]]:
     """(title, column heads, rows) per set of figures that have the same references."""
+    by_level: dict[str, list[Figure]] = {}
+    for figure in result.figures:
+        by_level.setdefault(figure.key.partition("@")[2], []).append(figure)
     groups = []
-    for title, prefix in (("One frame", True), ("Under load", False)):
-        figures = [figure for figure in result.figures if ("@" not in figure.key) is prefix]
+    for level, figures in by_level.items():
         names = [name for name in COLUMNS if any(name in figure.values for figure in figures)]
-        if figures:
-            rows = [_row(figure, names) for figure in figures]
-            groups.append((title, [COLUMNS[name] for name in names], rows))
+        title = {"": "One frame", "1": "One call"}.get(level, f"{level} calls at once")
+        groups.append((title, [COLUMNS[name] for name in names], [_row(figure, names) for figure in figures]))
     return groups
 
 
@@ -83,5 +91,6 @@ def _cell(figure: Figure, name: str) -> str:
     if value is None:
         return ""
     shown = f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:.3g}"
-    ratio = figure.ratio(name) if name != PRODUCT else None
+    counted = name == PRODUCT or figure.key.startswith(NO_RATIO)
+    ratio = None if counted else figure.ratio(name)
     return shown if ratio is None else f"{shown} ({ratio:.2g}×)"

@@ -66,7 +66,8 @@ async def compare(
             say(f"run {number} of {len(turns)}: {system.name}, {at}")
             where = (system.name, calls)
             if where not in measured:
-                measured[where] = summary.Series(base_rss=usage(system.pid).rss_bytes)
+                before = any(name == system.name for name, _ in measured)
+                measured[where] = summary.Series(usage(system.pid).rss_bytes if before else None)
             urls = await system.prepare([f"{system.name}-{calls}-{turn}-{call}" for call in range(calls)])
             run = await load.run(Job(urls, plan.settle_s, plan.measure_s, system.pid))
             measured[where].runs.append(run)

@@ -23,7 +23,7 @@ WAIT_SHARE: Final = 0.1  # of the time; beyond it something else ran on the meas
 class Series:
     """All runs of one system at one number of calls."""
 
-    base_rss: int  # before the first of them
+    base_rss: int | None  # before the first of them, when it had had calls before: a first call is no measure
     runs: list[RunResult] = field(default_factory=list)
 
     def legs(self, way: str) -> list[LegResult]:
@@ -43,6 +43,8 @@ class Series:
         return float(np.mean([run.cpu_ns / 1e6 / run.calls / run.seconds for run in self.runs]))
 
     def rss_kb_per_call(self) -> float:
+        if self.base_rss is None:
+            return float("nan")
         return (max(run.rss_bytes for run in self.runs) - self.base_rss) / 1e3 / self.runs[0].calls
 
 
@@ -52,7 +54,8 @@ def figures(by_system: Mapping[str, Series], calls: int) -> list[Figure]:
 
     def add(key: str, title: str, unit: str, values: dict[str, float]) -> None:
         known = {name: value for name, value in values.items() if not math.isnan(value)}
-        made.append(Figure(f"{key}@{calls}", f"{title}, {_at(calls)}", unit, known))
+        if known:
+            made.append(Figure(f"{key}@{calls}", title, unit, known))
 
     systems = by_system.items()
     for way, arrow in WAYS.items():
@@ -71,8 +74,8 @@ def figures(by_system: Mapping[str, Series], calls: int) -> list[Figure]:
         add(f"gaps_{way}", f"gaps over 20 ms {arrow}", "", gaps)
     cpu = {name: series.cpu_ms_per_call_s() for name, series in systems}
     add("cpu_ms_per_call_s", "CPU per call-second", "ms", cpu)
-    if calls > 1:
-        add("rss_kb_per_call", "memory per call", "kB", {n: s.rss_kb_per_call() for n, s in systems})
+    memory = {name: series.rss_kb_per_call() for name, series in systems}
+    add("rss_kb_per_call", "memory per call", "kB", memory)
     return made
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from bench import table
 from bench.figures import BadResult, Figure, Result
@@ -27,6 +26,7 @@ def test_markdown_gives_each_reference_its_column_and_ratio() -> None:
     lines = table.markdown(RESULT, "full.json").splitlines()
     assert "| One frame | voiceplane | μ-law table look-up | plain Python |" in lines
     assert "| 20 ms up, µs | 1.25 | 0.5 (2.5×) | 50 (0.025×) |" in lines
+    assert "| 50 calls at once | voiceplane | SDK bridge |" in lines
     assert "| added delay, ms | 0.25 | 60 (0.0042×) |" in lines
     assert "| gaps | 0 | 0 |" in lines
     assert "`full.json`" in lines[0]
@@ -38,10 +38,9 @@ def test_a_doubtful_result_says_so_in_the_table() -> None:
     assert "**provisional: busy**" in table.markdown(doubtful, "x.json")
 
 
-def test_the_terminal_shows_the_same_figures() -> None:
-    console = Console(record=True, width=120)
-    table.show(RESULT, console)
-    text = console.export_text()
+def test_the_terminal_shows_the_same_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    table.show(RESULT)
+    text = capsys.readouterr().out
     assert "60 (0.0042×)" in text
     assert "One frame" in text
 
