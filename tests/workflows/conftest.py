@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -105,3 +106,11 @@ async def world(quiet_world: World) -> AsyncIterator[World]:
     """The world with a worker."""
     async with build(quiet_world.client, quiet_world.ports):
         yield quiet_world
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
