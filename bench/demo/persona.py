@@ -19,12 +19,13 @@ RATE = 16000  # Hz, of the clips handed to the Twilio simulator
 
 FIRST = AUDIO / "austen-0880.wav"  # "he was not an ill disposed young man"
 SECOND = AUDIO / "austen-0890.wav"  # "unless to be rather cold hearted and rather selfish is …"
-SECOND_ENDS_S = 2.36  # the breath after "cold hearted": a shorter demo
+FIRST_BEGINS_S = 0.2  # its first word comes then
+SECOND_BEGINS_S, SECOND_ENDS_S = 0.2, 2.36  # from its first word to the breath after "cold hearted"
 BARGE_IN_AFTER_MS = 900
 
 
-def decode(source: Path, *, until_s: float | None = None) -> npt.NDArray[np.int16]:
-    """Any audio file FFmpeg reads, as int16 mono at 16 kHz; at most `until_s` seconds of it.
+def decode(source: Path, *, from_s: float = 0.0, until_s: float | None = None) -> npt.NDArray[np.int16]:
+    """Any audio file FFmpeg reads, as int16 mono at 16 kHz; of it the span from `from_s` to `until_s`.
 
     Raises ValueError naming the file when it holds no audio.
     """
@@ -40,7 +41,7 @@ def decode(source: Path, *, until_s: float | None = None) -> npt.NDArray[np.int1
     if not frames:
         raise ValueError(f"{source} holds no audio")
     samples = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.int16)
-    return samples if until_s is None else samples[: int(until_s * RATE)]
+    return samples[int(from_s * RATE) : None if until_s is None else int(until_s * RATE)]
 
 
 def write_wav(path: Path, samples: npt.NDArray[np.int16]) -> Path:
@@ -56,7 +57,7 @@ def write_wav(path: Path, samples: npt.NDArray[np.int16]) -> Path:
 def _after_the_agent(action: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {"wait": "agent_starts", "timeout_ms": 20_000},
-        {"wait": "agent_stops", "for_ms": 500, "timeout_ms": 30_000},
+        {"wait": "agent_stops", "for_ms": 300, "timeout_ms": 30_000},
         action,
     ]
 
@@ -67,8 +68,10 @@ def persona(audio: Path | None, scratch: Path) -> dict[str, Any]:
         clip = write_wav(scratch / "callee.wav", decode(audio))
         script = _after_the_agent({"play": str(clip)})
     else:
-        first = write_wav(scratch / "callee-1.wav", decode(FIRST))
-        second = write_wav(scratch / "callee-2.wav", decode(SECOND, until_s=SECOND_ENDS_S))
+        first = write_wav(scratch / "callee-1.wav", decode(FIRST, from_s=FIRST_BEGINS_S))
+        second = write_wav(
+            scratch / "callee-2.wav", decode(SECOND, from_s=SECOND_BEGINS_S, until_s=SECOND_ENDS_S)
+        )
         script = [
             *_after_the_agent({"play": str(first)}),
             {"barge_in": {"play": str(second)}, "after_ms": BARGE_IN_AFTER_MS},
