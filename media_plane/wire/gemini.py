@@ -73,9 +73,9 @@ class AudioShape:
         Whether the place found is really the audio's is asked of `parse`: with another text put there, it
         must find that text and nothing else. (The same characters may stand in a field that is passed over.)
         """
-        if not _only_audio(message):
+        if not _only_audio(message) or not message.audio[0].isascii():
             return
-        at = data.find(b'"%b"' % message.audio[0].encode("utf-8", "surrogatepass"))
+        at = data.find(b'"%b"' % message.audio[0].encode())
         if at < 0:
             return  # written with escapes
         head, tail = data[: at + 1], data[at + 1 + len(message.audio[0]) :]
