@@ -19,6 +19,7 @@ _QUIET = (
     "httpx",
     "httpcore",
     "twilio.http_client",
+    "twilio.async_http_client",
     "psycopg.pool",
     "alembic",
 )

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.demo.analysis import analyse, log_of_call
+from bench.demo.analysis import CallReport, analyse, log_of_call
 from bench.demo.api import Client, DemoError
 from bench.demo.conversation import ConversationPrinter
 from bench.demo.persona import persona
-from bench.demo.picture import draw
 from bench.demo.summary import Outcome, print_outcome
 from bench.demo.verdict import shortcomings
 from control_plane.devstack.errors import ChildFailed, StackError
@@ -172,5 +171,11 @@ async def _call(
     )
     if first:
         (options.out / "demo-call.wav").write_bytes(recording)
-        await asyncio.to_thread(draw, report, recording, options.out / "demo-call.png")
+        await asyncio.to_thread(_draw, report, recording, options.out / "demo-call.png")
     return Outcome(report, result, wrong)
+
+
+def _draw(report: CallReport, recording: bytes, target: Path) -> None:
+    from bench.demo.picture import draw  # matplotlib takes a second to import: not before the call
+
+    draw(report, recording, target)
