@@ -11,18 +11,24 @@ from typing import Any
 from control_plane.devstack.stack import Stack
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# One request may arrive twice: `make` passes on what the terminal or `timeout` has sent to the whole group.
+ECHO_S = 0.5
 
 
 @contextmanager
-def ended_by_signals(running: asyncio.Future[Any], stack: Stack) -> Iterator[None]:
+def ended_by_signals(running: asyncio.Task[Any], stack: Stack) -> Iterator[None]:
     """Within the block a signal cancels `running`, which holds the stack open."""
     loop = asyncio.get_running_loop()
+    first_at = float("inf")
 
     def on_signal() -> None:
-        if stack.stopping or (isinstance(running, asyncio.Task) and running.cancelling()):
+        nonlocal first_at
+        if loop.time() < first_at:
+            first_at = loop.time()
+            if not stack.stopping:  # for a child's death, say
+                running.cancel()
+        elif loop.time() > first_at + ECHO_S:
             stack.hurry()
-        else:
-            running.cancel()
 
     for signum in ENDING_SIGNALS:
         loop.add_signal_handler(signum, on_signal)

@@ -20,7 +20,7 @@ async def up(options: StackOptions, console: Console) -> int:
     """
     with progress(console) as display:
         stack = Stack(options, observer=display)
-        running = asyncio.ensure_future(_run(stack, console))
+        running = asyncio.create_task(_run(stack, console))
         try:
             with ended_by_signals(running, stack):
                 await running

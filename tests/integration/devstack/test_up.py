@@ -120,6 +120,15 @@ async def test_a_signal_ends_everything_with_status_0(
     assert not (data_dir / "stack.json").exists()
 
 
+async def test_a_signal_that_comes_twice_at_once_is_one(data_dir: Path) -> None:
+    async with launched(data_dir, "postgres", "valkey") as up:
+        await up.ready()
+        up.process.send_signal(signal.SIGINT)
+        up.process.send_signal(signal.SIGTERM)
+        assert await up.ended() == 0
+    assert {"postgres    stopped", "valkey      stopped"} <= set(up.output)
+
+
 async def test_a_childs_death_ends_everything_and_is_explained(data_dir: Path) -> None:
     async with launched(data_dir, "postgres", "valkey") as up:
         await up.ready()
