@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -48,6 +49,7 @@ def bench(
     """Measure, show, write the result."""
     if context.invoked_subcommand is not None:
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that children are stopped
     parts = list(Part) if only is None else [only]
     began = time.monotonic()
     result = Result(machine.about(" ".join(["python -m bench", *sys.argv[1:]])), [])
