@@ -170,7 +170,10 @@ class CallActivities:
         workflow_id = result.params.workflow_id
         try:
             await self._ports.sessions.update(
-                workflow_id, status=result.status.value, call_sid=result.call_sid
+                workflow_id,
+                status=result.status.value,
+                call_sid=result.call_sid,
+                stream_sid=result.stream_sid,
             )
         except DependencyUnavailable as exc:
             # The row is what counts; a session that stays behind expires.

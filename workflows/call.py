@@ -263,6 +263,7 @@ class CallWorkflow:
             answered_at=_iso(state.answered_at),
             ended_at=_iso(state.ended_at),
             duration_seconds=duration_s,
+            stream_sid=state.stream_sid,
         )
         await workflow.execute_activity("finish_call", finish, **FINISH_CALL)
         return CallResult(

@@ -1,14 +1,16 @@
 """What a call's signals and timers mean: pure decisions, no Temporal, no clock.
 
-Feed every fact to CallState with `now` (seconds, any steady epoch); read `status`, `over`, `deadline` and the
-ids afterwards. `deadline` names the one limit to wait for; when it passes, call `expired(limit, now)`. Facts
-may come twice, late or in any order: what the tables below don't allow is ignored. Once `over`, only
+Feed every fact to CallState with `now` (seconds since the Unix epoch); read `status`, `over`, `deadline` and
+the ids afterwards. `deadline` names the one limit to wait for; when it passes, call `expired(limit, now)`.
+Facts may come twice, late or in any order: what the tables below don't allow is ignored. Once `over`, only
 `call_sid`, `strays`, `leg_over` and `stream_over` still change, because cleaning up needs them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 from workflows.contracts import CallStatus, EndReason, StreamEnded, StreamStarted, TwilioStatus
@@ -38,6 +40,10 @@ class Limits:
     # Callbacks take a fraction of a second; a lost one should not hold the result back for long.
     final_callback_s: float = 5.0
 
+
+# A fact that happened longer ago than this counts from when it happened, not from when we heard of it: no
+# worker was there to hear it. Below it, our own clock is finer than Twilio's whole seconds.
+LATE_S = 2.0
 
 # A prepared media session must outlive the longest wait for an answer: queue + ring, and some.
 PREPARED_FOR_S = 240
@@ -171,17 +177,18 @@ class CallState:
         outcome = FINAL.get(callback.status)
         if outcome is not None:
             self.leg_over = True
+            ended_at = _happened(callback.timestamp, now)
             if callback.status == "completed" and self.answered_at is None and not self.over:
                 # Its `in-progress` was lost or is late: a completed call was answered.
-                self.answered_at = now - (callback.duration_seconds or 0)
+                self.answered_at = ended_at - (callback.duration_seconds or 0)
             error = _failure(outcome.error, callback) if callback.status == "failed" else ""
-            self._end(Outcome(outcome.status, outcome.end_reason, error), now)
+            self._end(Outcome(outcome.status, outcome.end_reason, error), ended_at)
             return
         status = PROGRESS.get(callback.status)
         if status is None or self.over:
             return
         if status is CallStatus.IN_PROGRESS:
-            self._answered(now)
+            self._answered(_happened(callback.timestamp, now), now)
         elif self.answered_at is None:
             # `initiated` says that Twilio's queue let it go: from here it rings, or soon will.
             self._deadlines.pop(Limit.QUEUE, None)
@@ -194,7 +201,7 @@ class CallState:
             return
         self.node_id = started.source
         self.stream_sid = started.stream_sid
-        self._answered(now)
+        self._answered(_happened(started.at, now), now)
         self._deadlines.pop(Limit.STREAM, None)
 
     def stream_ended(self, ended: StreamEnded, now: float) -> None:
@@ -208,7 +215,7 @@ class CallState:
         )
         if outcome is None:
             if not self.over:
-                self.ended_at = now
+                self.ended_at = _happened(ended.at, now)
                 self._deadlines = {Limit.FINAL_CALLBACK: now + self._limits.final_callback_s}
             return
         error = outcome.error
@@ -235,9 +242,9 @@ class CallState:
         else:
             self.call_sid = call_sid
 
-    def _answered(self, now: float) -> None:
+    def _answered(self, at: float, now: float) -> None:
         if self.answered_at is None:
-            self.answered_at = now
+            self.answered_at = at
             self._deadlines = {Limit.DURATION: now + self._max_duration_s}
             if not self.stream_sid:
                 self._deadlines[Limit.STREAM] = now + self._limits.stream_s
@@ -257,6 +264,17 @@ class CallState:
         if self.ended_at is None:  # else: when the stream ended, which is when the caller was gone
             self.ended_at = now
         self._deadlines = {}
+
+
+def _happened(at: str, now: float) -> float:
+    """When something happened, by the ISO 8601 or RFC 2822 time it came with; `now` if that is just now."""
+    try:
+        moment = datetime.fromisoformat(at) if at[:1].isdigit() else parsedate_to_datetime(at)
+        # RFC 2822's `-0000` leaves the zone open; Twilio means UTC.
+        seconds = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError):
+        return now
+    return seconds if now - seconds > LATE_S else now
 
 
 def _failure(sense: str, callback: TwilioStatus) -> str:

@@ -227,6 +227,7 @@ class FinishCall:
     answered_at: str
     ended_at: str
     duration_seconds: float
+    stream_sid: str = ""
 
 
 @dataclass

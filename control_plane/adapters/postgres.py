@@ -86,6 +86,7 @@ class PostgresCalls:
             "end_reason": result.end_reason.value,
             "error": result.error,
             "call_sid": result.call_sid,
+            "stream_sid": result.stream_sid,
             "answered_at": _timestamp(result.answered_at),
             "ended_at": _timestamp(result.ended_at),
             "duration_seconds": result.duration_seconds,

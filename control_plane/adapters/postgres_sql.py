@@ -34,17 +34,18 @@ ON CONFLICT (workflow_id) DO UPDATE SET
 # Of two final words the later one holds; with equal times they are the same word said twice.
 FINISH = """
 INSERT INTO calls (workflow_id, call_id, run_id, phone_number, greeting, system_prompt,
-                   max_duration_seconds, status, created_at, end_reason, error, call_sid,
+                   max_duration_seconds, status, created_at, end_reason, error, call_sid, stream_sid,
                    answered_at, ended_at, duration_seconds)
 VALUES (%(workflow_id)s, %(call_id)s, %(run_id)s, %(phone_number)s, %(greeting)s, %(system_prompt)s,
         %(max_duration_seconds)s, %(status)s, %(created_at)s, %(end_reason)s, %(error)s, %(call_sid)s,
-        %(answered_at)s, %(ended_at)s, %(duration_seconds)s)
+        %(stream_sid)s, %(answered_at)s, %(ended_at)s, %(duration_seconds)s)
 ON CONFLICT (workflow_id) DO UPDATE SET
     status = excluded.status,
     end_reason = excluded.end_reason,
     error = excluded.error,
     run_id = coalesce(nullif(excluded.run_id, ''), calls.run_id),
     call_sid = coalesce(nullif(excluded.call_sid, ''), calls.call_sid),
+    stream_sid = coalesce(nullif(excluded.stream_sid, ''), calls.stream_sid),
     answered_at = coalesce(excluded.answered_at, calls.answered_at),
     ended_at = excluded.ended_at,
     duration_seconds = excluded.duration_seconds

@@ -20,6 +20,7 @@ from workflows.call_state import (
 from workflows.contracts import CallStatus, EndReason, StreamEnded, StreamStarted, TwilioStatus
 
 LIMITS = Limits(queue_s=100, ring_s=60, stream_s=20, final_callback_s=5)
+NOON = 1_793_534_400.0  # 1 November 2026, 12:00 UTC
 SEQUENCE = ["initiated", "ringing", "in-progress", "completed"]
 
 
@@ -274,6 +275,29 @@ def test_a_completed_call_whose_answer_was_never_reported_has_twilios_duration()
     call.dialed("CA1", 0)
     call.twilio_status(callback("completed", duration_seconds=42), 100)
     assert call.duration_s == 42
+
+
+def test_facts_heard_late_count_from_when_they_happened_and_limits_from_when_they_are_heard() -> None:
+    call = new_call()
+    call.prepared("node-1")
+    call.dialed("CA1", NOON)
+    answered = callback("in-progress", timestamp="Sun, 01 Nov 2026 12:00:10 +0000")
+    call.twilio_status(answered, NOON + 40)
+    assert call.answered_at == NOON + 10
+    assert call.deadline == Deadline(NOON + 60, Limit.STREAM)
+    call.stream_started(StreamStarted("MZ1", "CA1", "node-1", "2026-11-01T12:00:11+00:00"), NOON + 40)
+    call.stream_ended(StreamEnded("stop", "", "node-1", "2026-11-01T12:00:30.500000+00:00"), NOON + 41)
+    call.twilio_status(callback("completed"), NOON + 41)
+    assert call.duration_s == 20.5
+
+
+@pytest.mark.parametrize(
+    "timestamp", ["", "Sun, 01 Nov 2026 11:59:59 +0000", "Sun, 01 Nov 2026 12:00:09 +0000", "2026-99", "soon"]
+)
+def test_a_time_of_just_now_of_the_future_or_of_no_form_is_now(timestamp: str) -> None:
+    call = new_call()
+    call.twilio_status(callback("in-progress", timestamp=timestamp), NOON)
+    assert call.answered_at == NOON
 
 
 def test_every_outcome_can_be_reached_from_every_status_that_is_not_final() -> None:
