@@ -57,7 +57,7 @@ class Conversation:
             # The caller has begun to speak again since the agent answered: these are new words.
             open_segment = self.transcript.open(Speaker.CALLER)
             if open_segment is not None and open_segment.opened_ns < self.speech.started_ns:
-                done = self._close_caller(turn.began_ns)
+                done = self._close_caller(turn.began_ns, turn.caller_stopped_ns)
         segment = self.transcript.add(Speaker.CALLER, text, now_ns)
         return [*done, TranscriptDelta(segment.id, Speaker.CALLER, text)]
 
@@ -70,7 +70,7 @@ class Conversation:
         done: list[Body] = []
         caller = self.transcript.open(Speaker.CALLER)
         if caller is not None and not caller.opened_ns > self.speech.started_ns > turn.began_ns:
-            done += self._close_caller(turn.began_ns)
+            done += self._close_caller(turn.began_ns, turn.caller_stopped_ns)
         segment = self.transcript.close(Speaker.AGENT)
         if segment is not None and segment.text:
             times = (self._ms(turn.began_ns), self._ms(ended_ns))
@@ -79,22 +79,24 @@ class Conversation:
         return done
 
     def end(self, now_ns: int) -> list[Body]:
-        """The call is over: everything still open."""
+        """The call is over: everything still open. What the agent had left to say was not heard."""
+        turn = self.turns.current
+        if turn is not None and not turn.ended_ns:
+            turn.ended_ns = min(turn.began_ns + turn.samples * _NS_PER_SAMPLE, now_ns)
         done = self.finish(now_ns)
-        done += self._close_caller(now_ns)
+        done += self._close_caller(now_ns, self.speech.stopped_ns)
         segment = self.transcript.close(Speaker.AGENT)
         if segment is not None and segment.text:
             times = (self._ms(segment.opened_ns), self._ms(now_ns))
             done.append(TranscriptSegment(segment.id, Speaker.AGENT, segment.text, *times, False))
         return done
 
-    def _close_caller(self, before_ns: int) -> list[Body]:
-        """The caller's segment, which ended before the agent began at `before_ns`."""
+    def _close_caller(self, before_ns: int, stopped_ns: int) -> list[Body]:
+        """End the caller's segment, said before `before_ns`; last audible at `stopped_ns` (0: not known)."""
         segment = self.transcript.close(Speaker.CALLER)
-        speech = self.speech
-        began = speech.since_ns or segment.opened_ns if segment is not None else 0
-        stopped = min(speech.stopped_ns, before_ns) if speech.stopped_ns > began else before_ns
-        speech.heard_out(before_ns)
+        began = self.speech.since_ns or (segment.opened_ns if segment is not None else 0)
+        stopped = stopped_ns if began < stopped_ns <= before_ns else before_ns
+        self.speech.heard_out(before_ns)
         if segment is None or not segment.text:
             return []
         began = min(began, stopped)

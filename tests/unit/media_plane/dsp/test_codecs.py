@@ -136,7 +136,7 @@ def test_what_a_telephone_can_t_carry_does_not_fold_into_what_it_can(codecs: Cod
     assert np.abs(heard[200:].astype(int)).max() <= 32
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     data=st.binary(min_size=1, max_size=1000),
     cuts=st.lists(st.integers(0, 1000), max_size=8),
@@ -149,7 +149,7 @@ def test_parts_cut_anywhere_sound_like_one_part(data: bytes, cuts: list[int]) ->
         assert pieces == whole.send(data)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(data=st.binary(max_size=1500), cuts=st.lists(st.integers(0, 1500), max_size=8))
 def test_frames_cut_anywhere_sound_like_one_frame(data: bytes, cuts: list[int]) -> None:
     bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -159,7 +159,7 @@ def test_frames_cut_anywhere_sound_like_one_frame(data: bytes, cuts: list[int]) 
         assert np.array_equal(np.concatenate(pieces), whole.send(data))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(frames=st.lists(st.binary(min_size=1, max_size=400), min_size=1, max_size=6))
 def test_the_kernel_sends_the_model_what_its_twin_does_to_the_last_bit_but_one(frames: list[bytes]) -> None:
     kernel, twin = Up(KERNEL), Up(TWIN)
@@ -170,7 +170,7 @@ def test_the_kernel_sends_the_model_what_its_twin_does_to_the_last_bit_but_one(f
         assert kernel.result >> 32 == twin.result >> 32  # level and samples
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(parts=st.lists(st.binary(min_size=1, max_size=2000), min_size=1, max_size=6))
 def test_the_kernel_sends_the_caller_what_its_twin_does_to_one_code(parts: list[bytes]) -> None:
     kernel, twin = Down(KERNEL), Down(TWIN)
