@@ -51,39 +51,52 @@ class NodeCollector:
         sessions = node.sessions
         tally = node.tally()
         live = sum(session.start_ns > 0 for session in sessions)
-        yield _gauge("media_calls_prepared", "Calls whose stream has not started", len(sessions) - live)
-        yield _gauge("media_calls_live", "Calls with audio flowing", live)
-        yield _gauge("media_capacity", "Calls this node admits", node.capacity)
-        yield _gauge("media_draining", "1 while the node shuts down", int(node.draining))
-        yield _counter("media_calls", "Calls admitted", counters.calls)
-        yield _labelled("media_calls_ended", "Media legs that are over", "reason", counters.ended)
-        yield _labelled(
-            "media_streams_refused", "Streams not let in, or thrown out", "reason", counters.refused
+        yield _gauge(
+            "voiceplane_media_calls_prepared", "Calls whose stream has not started", len(sessions) - live
         )
-        yield _labelled("media_model_failures", "Model sessions not opened", "kind", counters.failures)
+        yield _gauge("voiceplane_media_calls_live", "Calls with audio flowing", live)
+        yield _gauge("voiceplane_media_capacity", "Calls this node admits", node.capacity)
+        yield _gauge("voiceplane_media_draining", "1 while the node shuts down", int(node.draining))
+        yield _counter("voiceplane_media_calls", "Calls admitted", counters.calls)
+        yield _labelled("voiceplane_media_calls_ended", "Media legs that are over", "reason", counters.ended)
         yield _labelled(
-            "media_dropped_frames",
+            "voiceplane_media_streams_refused",
+            "Streams not let in, or thrown out",
+            "reason",
+            counters.refused,
+        )
+        yield _labelled(
+            "voiceplane_media_model_failures", "Model sessions not opened", "kind", counters.failures
+        )
+        yield _labelled(
+            "voiceplane_media_dropped_frames",
             "Audio messages dropped: congested socket, or nobody to hear them",
             "direction",
             {"up": tally.dropped_up, "down": tally.dropped_down},
         )
         yield _counter(
-            "media_interruptions",
+            "voiceplane_media_interruptions",
             "Times a caller spoke over the agent",
             tally.interruptions,
         )
         yield _counter(
-            "media_peer_errors",
+            "voiceplane_media_peer_errors",
             "Messages that could not be understood",
             tally.peer_errors,
         )
-        yield _gauge("media_events_waiting", "Call events not yet in Redis", self._outbox.counts.waiting)
-        yield _counter("media_events_sent", "Call events written to Redis", self._outbox.counts.written)
+        yield _gauge(
+            "voiceplane_media_events_waiting", "Call events not yet in Redis", self._outbox.counts.waiting
+        )
         yield _counter(
-            "media_events_dropped", "Call events lost for want of room", self._outbox.counts.dropped
+            "voiceplane_media_events_sent", "Call events written to Redis", self._outbox.counts.written
+        )
+        yield _counter(
+            "voiceplane_media_events_dropped",
+            "Call events lost for want of room",
+            self._outbox.counts.dropped,
         )
         held_back = GaugeMetricFamily(
-            "media_resampler_held_back_seconds",
+            "voiceplane_media_resampler_held_back_seconds",
             "Audio the live resampler keeps to itself, beside its filter's delay",
             labels=["resampler", "direction"],
         )
@@ -91,7 +104,7 @@ class NodeCollector:
             held_back.add_metric([self._codecs.name, direction], held_ms / 1000)
         yield held_back
         added = HistogramMetricFamily(
-            "media_added_delay_seconds",
+            "voiceplane_media_added_delay_seconds",
             "Socket read to socket write, per audio message",
             labels=["direction"],
         )
