@@ -22,6 +22,7 @@ SECOND = AUDIO / "austen-0890.wav"  # "unless to be rather cold hearted and rath
 FIRST_BEGINS_S = 0.2  # its first word comes then
 SECOND_BEGINS_S, SECOND_ENDS_S = 0.2, 2.36  # from its first word to the breath after "cold hearted"
 BARGE_IN_AFTER_MS = 900
+ANSWERED_AFTER_MS = 1500  # one ring: long enough for the greeting to be ready
 
 
 def decode(source: Path, *, from_s: float = 0.0, until_s: float | None = None) -> npt.NDArray[np.int16]:
@@ -77,4 +78,9 @@ def persona(audio: Path | None, scratch: Path) -> dict[str, Any]:
             {"barge_in": {"play": str(second)}, "after_ms": BARGE_IN_AFTER_MS},
         ]
     script += _after_the_agent({"hangup": True})
-    return {"answer_after_ms": 600, "outcome": "answer", "answered_by": "human", "script": script}
+    return {
+        "answer_after_ms": ANSWERED_AFTER_MS,
+        "outcome": "answer",
+        "answered_by": "human",
+        "script": script,
+    }
