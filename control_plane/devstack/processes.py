@@ -47,6 +47,7 @@ def components(
         argv = python(
             *("bench.sim.gemini", "--mode", options.gemini_mode.value),
             *("--port", str(ports["gemini"]), "--admin-port", str(ports["gemini_admin"])),
+            *("--cache-dir", str(data_dir.path / "speech")),
         )
         found.append(Component("gemini-sim", argv, env, log("gemini-sim"), address=f"ws://{at('gemini')}"))
     if not user.real_twilio:
