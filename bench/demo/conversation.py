@@ -7,16 +7,23 @@ from collections.abc import AsyncIterator
 from rich.console import Console
 from rich.text import Text
 
-from protos.voiceplane.events.v1.events_pb2 import SPEAKER_CALLER, CallEvent, StreamEndReason
+from protos.voiceplane.events.v1.events_pb2 import (
+    SPEAKER_AGENT,
+    SPEAKER_CALLER,
+    CallEvent,
+    StreamEndReason,
+)
 
 
 class ConversationPrinter:
-    """On a terminal words appear as the model sends them; elsewhere each turn is one plain line."""
+    """On a terminal words appear as the model sends them; elsewhere each turn is a line, once it is over."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = console.is_terminal
-        self._open_segment = 0
+        self._segment = 0  # whose words are being taken; 0: none
+        self._speaker = 0
+        self._line = Text()  # not yet printed
         self.call_sid = ""  # Twilio's, once the stream has started
 
     async def follow(self, events: AsyncIterator[CallEvent]) -> None:
@@ -25,24 +32,18 @@ class ConversationPrinter:
 
     def show(self, event: CallEvent) -> None:
         kind = event.WhichOneof("body")
-        if kind == "transcript_delta" and self._live:
+        if kind == "transcript_delta":
             self._delta(event)
-        elif kind == "transcript_segment":
-            self._segment(event)
         elif kind == "session_ready":
             ready = event.session_ready
-            self._note(
-                f"model session ready in {ready.connect_ms + ready.setup_ms} ms, while the phone rings"
-            )
+            self._note(f"model session ready in {ready.connect_ms + ready.setup_ms} ms, while it rings")
         elif kind == "stream_started":
             self.call_sid = event.stream_started.call_sid
             self._note("answered; audio flows")
         elif kind == "interrupted":
             cut = event.interrupted
-            self._note(
-                f"barge-in: {cut.discarded_ms} ms of unheard speech cleared,"
-                f" {cut.flush_us} µs after the model said so"
-            )
+            self._end_line(" —" if self._speaker == SPEAKER_AGENT else "")
+            self._note(f"barge-in: {cut.discarded_ms} ms of unheard speech cleared")
         elif kind == "dtmf_received":
             self._note(f"key {event.dtmf_received.digit}")
         elif kind == "session_failed":
@@ -53,36 +54,28 @@ class ConversationPrinter:
 
     def _delta(self, event: CallEvent) -> None:
         delta = event.transcript_delta
-        if delta.segment_id != self._open_segment:
-            self._close_line()
-            self._open_segment = delta.segment_id
-            self._console.print(self._head(delta.speaker, event.offset_ms), end="")
-            self._console.print(delta.text.lstrip(), end="", markup=False, highlight=False)
-            return
-        self._console.print(delta.text, end="", markup=False, highlight=False)
-
-    def _segment(self, event: CallEvent) -> None:
-        segment = event.transcript_segment
-        if segment.segment_id == self._open_segment:
-            self._close_line(" —" if segment.interrupted else "")
-            return
+        text = delta.text
+        if delta.segment_id != self._segment:
+            self._end_line()
+            self._segment, self._speaker = delta.segment_id, delta.speaker
+            caller = delta.speaker == SPEAKER_CALLER
+            self._line.append(f"  {max(event.offset_ms, 0) / 1000:6.2f} s  ", style="dim")
+            self._line.append(f"{'caller' if caller else 'agent':<7}", style="cyan" if caller else "green")
+            text = text.lstrip()
+        self._line.append(text)
         if self._live:
-            return  # its words were printed as they came
-        line = self._head(segment.speaker, segment.start_ms)
-        line.append(segment.text.strip() + (" —" if segment.interrupted else ""))
-        self._console.print(line, soft_wrap=True)
+            self._flush(end="")
 
-    def _close_line(self, ending: str = "") -> None:
-        if self._open_segment:
-            self._console.print(ending)
-            self._open_segment = 0
+    def _end_line(self, ending: str = "") -> None:
+        if self._segment:
+            self._line.append(ending)
+            self._flush(end="\n")
+        self._segment = self._speaker = 0
 
-    def _head(self, speaker: int, at_ms: int) -> Text:
-        caller = speaker == SPEAKER_CALLER
-        head = Text(f"  {max(at_ms, 0) / 1000:6.2f} s  ", style="dim")
-        head.append(f"{'caller' if caller else 'agent':<7}", style="cyan" if caller else "green")
-        return head
+    def _flush(self, end: str) -> None:
+        self._console.print(self._line, end=end, soft_wrap=True)
+        self._line = Text()
 
     def _note(self, text: str) -> None:
-        self._close_line()
+        self._end_line()
         self._console.print(Text(f"            · {text}", style="dim"), soft_wrap=True)
