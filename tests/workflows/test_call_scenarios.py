@@ -125,6 +125,17 @@ async def test_terminating_while_the_dial_is_being_retried_places_no_call(world:
     assert world.twilio.placed(params.phone_number) == []
 
 
+async def test_a_call_terminated_before_it_began_dials_nobody(quiet_world: World) -> None:
+    params = call_params()
+    handle = await quiet_world.start(params)
+    await handle.signal("terminate", Terminate("its start was answered with 503"))
+    async with build(quiet_world.client, quiet_world.ports):
+        result = await handle.result()
+    assert (result.status, result.end_reason) == (CallStatus.CANCELED, EndReason.TERMINATED)
+    assert quiet_world.twilio.requests == []
+    assert params.workflow_id not in quiet_world.node.prepared
+
+
 async def test_a_workflow_cancelled_in_temporal_lets_the_caller_go(world: World) -> None:
     params = call_params()
     handle, call = await go_live(world, params)
