@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -13,7 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis.asyncio as redis
+from typer.testing import CliRunner
 
+from control_plane.cli.app import app
 from tests.support.launched import launched
 from tests.support.processes import mentioning, until, until_gone
 from tests.support.stack import temporary_folder
@@ -118,6 +121,20 @@ async def test_a_signal_ends_everything_with_status_0(
     await until_gone(pids, timeout_s=0.5)
     assert mentioning(data_dir) == []
     assert not (data_dir / "stack.json").exists()
+
+
+async def test_status_shows_it_and_down_ends_it(data_dir: Path) -> None:
+    async with launched(data_dir, "valkey") as up:
+        await up.ready()
+        shown = CliRunner().invoke(app, ["status", "--json", "--data-dir", str(data_dir)])
+        assert shown.exit_code == 0
+        assert json.loads(shown.output)["processes"]["valkey"]["alive"] is True
+        assert "valkey" in CliRunner().invoke(app, ["status", "--data-dir", str(data_dir)]).output
+        words = ["down", "--data-dir", str(data_dir)]
+        ended = await asyncio.to_thread(CliRunner().invoke, app, words)
+        assert ended.exit_code == 0
+        assert await up.ended() == 0
+    assert mentioning(data_dir) == []
 
 
 async def test_a_signal_that_comes_twice_at_once_is_one(data_dir: Path) -> None:
