@@ -101,16 +101,14 @@ class MediaServer:
         await self._stop.wait()
         await self.stop(self._settings.media_drain_s)
 
-    async def stop(self, grace_s: float) -> None:
-        """Stop admitting, finish calls for `grace_s`, flush events, close."""
+    async def stop(self, grace_s: float, flush_s: float = _FLUSH_S) -> None:
+        """Stop admitting, finish calls for `grace_s`, write their events for `flush_s`, close."""
         assert self._grpc is not None, "stop before start"
         await self._grpc.drain()
         await self.node.drain(grace_s)
         self._twilio.stop()
-        await self._outbox.drain(_FLUSH_S)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._outbox.drain(flush_s)
+        await _end(self._tasks)
         await self._registry.remove()
         await self._grpc.stop(grace_s=1.0)
         self._metrics.stop()
@@ -146,6 +144,15 @@ async def serve(settings: Settings) -> None:
     log.info("serving", node_id=server.node.id, **endpoints)
     _say_ready(endpoints)
     await server.run()
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until it is over: a cancellation that comes together with an answer can get lost in a client."""
+    pending: set[asyncio.Task[None]] = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)
 
 
 def _codecs(settings: Settings) -> Codecs:

@@ -298,4 +298,4 @@ async def media_plane(redis_url: str = NOWHERE, **settings: Any) -> AsyncIterato
         endpoints = await server.start()
         async with grpc.aio.insecure_channel(str(endpoints["media_grpc"])) as channel:
             yield Plane(server, gemini, media_pb2_grpc.MediaPlaneStub(channel), endpoints)  # type: ignore[arg-type]
-            await server.stop(0.0)
+            await server.stop(0.0, flush_s=0.0 if redis_url == NOWHERE else 3.0)
