@@ -21,6 +21,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@# Compiled once here: every process of the stack starts faster, also where PYTHONDONTWRITEBYTECODE is set.
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -m compileall -q media_plane control_plane workflows protos bench
 	@touch $@
 
 demo: install  ## one simulated phone call, end to end, on embedded servers

@@ -49,6 +49,7 @@ class ConversationPrinter:
         elif kind == "session_failed":
             self._note(f"model session failed: {event.session_failed.reason}")
         elif kind == "stream_ended":
+            self._end_line()
             name = StreamEndReason.Name(event.stream_ended.reason)
             self._note(f"call over ({name.removeprefix('STREAM_END_REASON_').lower()})")
 
@@ -77,5 +78,6 @@ class ConversationPrinter:
         self._line = Text()
 
     def _note(self, text: str) -> None:
-        self._end_line()
+        if self._live:
+            self._end_line()  # a line that is being read can't be stepped over; one still kept back can
         self._console.print(Text(f"            · {text}", style="dim"), soft_wrap=True)

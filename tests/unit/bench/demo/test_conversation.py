@@ -59,3 +59,11 @@ def test_on_a_terminal_words_appear_as_they_come() -> None:
     printer = ConversationPrinter(Console(file=out, force_terminal=True, color_system=None, width=60))
     printer.show(CONVERSATION[1])
     assert out.getvalue() == LINES[1].removesuffix(" How can I help?")
+
+
+def test_a_note_does_not_tear_a_line_that_is_not_printed_yet() -> None:
+    out = io.StringIO()
+    printer = ConversationPrinter(Console(file=out, color_system=None, width=60))
+    for event in (CONVERSATION[1], CONVERSATION[0], *CONVERSATION[2:4]):
+        printer.show(event)
+    assert out.getvalue().splitlines() == LINES[:2]
