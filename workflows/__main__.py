@@ -10,9 +10,8 @@ from contextlib import contextmanager
 
 import structlog
 from prometheus_client import start_http_server
-from pydantic import ValidationError
 
-from control_plane import bootstrap, logs, readiness
+from control_plane import bootstrap, readiness, startup
 from control_plane.settings import Settings
 from workflows.worker import build, connect
 
@@ -81,24 +80,8 @@ def _metrics_served(settings: Settings) -> Iterator[str]:
 
 
 def main() -> int:
-    """Returns the exit status: 0 after an orderly end, 2 for settings that cannot be used."""
-    try:
-        settings = Settings()
-        logs.configure(settings.environment, settings.log_level)
-    except ValidationError as error:
-        for each in error.errors():
-            name = "_".join(str(part) for part in each["loc"]).upper()
-            sys.stderr.write(f"{name}: {each['msg']}\n")
-        return 2
-    except ValueError as error:
-        sys.stderr.write(f"LOG_LEVEL: {error}\n")
-        return 2
-    try:
-        asyncio.run(serve(settings))
-    except OSError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+    """Returns the exit status, as `startup.run` explains it."""
+    return startup.run(lambda settings: asyncio.run(serve(settings)))
 
 
 if __name__ == "__main__":

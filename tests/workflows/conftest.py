@@ -15,10 +15,10 @@ from temporalio.client import Client, WorkflowHandle
 from control_plane import bootstrap
 from control_plane.adapters import redis_client
 from control_plane.settings import Settings
+from tests.support.eventually import eventually
 from tests.support.media_node import MediaNodeServer, running_media_node
 from tests.support.stack import Servers
 from tests.support.twilio_api import ACCOUNT_SID, AUTH_TOKEN, NUMBER, Call, TwilioApi, running_twilio_api
-from tests.support.waiting import until
 from workflows.activities import Ports
 from workflows.contracts import CALL_WORKFLOW, TASK_QUEUE, CallParams, CallResult, TwilioStatus
 from workflows.worker import build
@@ -63,7 +63,7 @@ class World:
 
     async def dialed(self, params: CallParams) -> Call:
         """The call, once Twilio has placed it."""
-        await until(lambda: bool(self.twilio.placed(params.phone_number)))
+        await eventually(lambda: bool(self.twilio.placed(params.phone_number)))
         return self.twilio.placed(params.phone_number)[0]
 
     async def callback(self, handle: Handle, call: Call, status: str, sequence: int, **rest: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.waiting import until
+from tests.support.eventually import eventually
 from tests.workflows.conftest import World, call_params
 from workflows.contracts import CallStatus, CallView, EndReason
 
@@ -22,7 +22,7 @@ async def test_a_call_from_dialing_to_its_result(world: World) -> None:
         session = await world.ports.sessions.get(workflow_id)
         return session is not None and bool(session.stream_url) and bool(session.call_sid)
 
-    await until(stream_url)
+    await eventually(stream_url)
     for sequence, status in enumerate(["initiated", "ringing", "in-progress"]):
         await world.callback(handle, call, status, sequence)
     await world.node.start_stream(workflow_id, call.sid)
@@ -34,7 +34,7 @@ async def test_a_call_from_dialing_to_its_result(world: World) -> None:
         view = await handle.query("status", result_type=CallView)
         return view.status == CallStatus.IN_PROGRESS and bool(view.stream_sid)
 
-    await until(live)
+    await eventually(live)
     await world.node.end_stream(workflow_id)
     await world.callback(handle, call, "completed", 3, duration_seconds=4)
 

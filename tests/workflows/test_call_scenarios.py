@@ -11,9 +11,9 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from control_plane.service.ports import Session
 from protos.voiceplane.events.v1 import events_pb2
+from tests.support.eventually import eventually
 from tests.support.media_node import running_media_node
 from tests.support.twilio_api import Call, Failure
-from tests.support.waiting import until
 from tests.workflows.conftest import Handle, World, call_params
 from workflows import policies
 from workflows.contracts import AwaitStatus, CallParams, CallStatus, CallView, EndReason, Terminate
@@ -37,13 +37,13 @@ async def go_live(world: World, params: CallParams) -> tuple[Handle, Call]:
     call = await world.dialed(params)
     for sequence, word in enumerate(["initiated", "ringing", "in-progress"]):
         await world.callback(handle, call, word, sequence)
-    await until(lambda: params.workflow_id in world.node.prepared)
+    await eventually(lambda: params.workflow_id in world.node.prepared)
     await world.node.start_stream(params.workflow_id, call.sid)
 
     async def live() -> bool:
         return bool((await view(handle)).stream_sid)
 
-    await until(live)
+    await eventually(live)
     return handle, call
 
 
@@ -118,7 +118,7 @@ async def test_terminating_while_the_dial_is_being_retried_places_no_call(world:
     params = call_params()
     world.twilio.failures = [Failure(status=429, code=20429) for _ in range(50)]
     handle = await world.start(params)
-    await until(lambda: "POST Calls" in world.twilio.requests)
+    await eventually(lambda: "POST Calls" in world.twilio.requests)
     await handle.signal("terminate", Terminate())
     result = await handle.result()
     assert (result.status, result.end_reason) == (CallStatus.CANCELED, EndReason.TERMINATED)
@@ -182,7 +182,7 @@ async def test_a_call_placed_without_our_hearing_so_is_found_and_never_dialed_tw
     async def found() -> bool:
         return (await view(handle)).call_sid == call.sid
 
-    await until(found)
+    await eventually(found)
     await world.callback(handle, call, "busy", 1)
     result = await handle.result()
     assert (result.status, result.call_sid) == (CallStatus.BUSY, call.sid)
@@ -205,7 +205,7 @@ async def test_the_first_callback_tells_a_dial_without_an_answer_that_it_was_pla
             for event in history.events
         )
 
-    await until(answered)
+    await eventually(answered)
     await world.callback(handle, call, "no-answer", 1)
     assert (await handle.result()).call_sid == call.sid
     assert len(world.twilio.placed(params.phone_number)) == 1
@@ -219,7 +219,7 @@ async def test_a_full_node_and_a_dead_one_leave_the_call_to_the_third(world: Wor
         async with running_media_node(world.redis, f"node-{uuid.uuid4().hex}", registered=False) as third:
             await third.register(calls=9)
             handle = await world.start(params)
-            await until(lambda: params.workflow_id in third.prepared)
+            await eventually(lambda: params.workflow_id in third.prepared)
             call = await world.dialed(params)
             await world.callback(handle, call, "busy", 1)
             await handle.result()
@@ -255,12 +255,12 @@ async def test_a_second_call_placed_by_mistake_is_hung_up(world: World) -> None:
     call = await world.dialed(params)
     mistake = Call(f"CA{uuid.uuid4().hex}", params.phone_number, call.params, call.created)
     world.twilio.calls[mistake.sid] = mistake
-    await until(lambda: params.workflow_id in world.node.prepared)
+    await eventually(lambda: params.workflow_id in world.node.prepared)
 
     async def known() -> bool:
         return (await view(handle)).call_sid == call.sid
 
-    await until(known)
+    await eventually(known)
     await world.callback(handle, mistake, "ringing", 1)
     await world.callback(handle, call, "busy", 1)
     await handle.result()

@@ -16,10 +16,10 @@ from temporalio.testing import ActivityEnvironment
 
 from control_plane import bootstrap
 from control_plane.settings import Settings
+from tests.support.eventually import eventually
 from tests.support.media_node import MediaNodeServer
+from tests.support.relay import Relay
 from tests.support.stack import Servers
-from tests.support.tcp_proxy import TcpProxy, running_tcp_proxy
-from tests.support.waiting import until
 from workflows.activities_events import EventActivities
 from workflows.contracts import Followed, FollowEvents
 
@@ -30,8 +30,8 @@ class Bench:
 
     ports: bootstrap.Worker
     direct: bootstrap.Worker  # around the proxies
-    postgres: TcpProxy
-    redis: TcpProxy
+    postgres: Relay
+    redis: Relay
     node: MediaNodeServer
     client: Client
     workflow_id: str
@@ -63,25 +63,18 @@ class Bench:
         return [segment.text for segment in await self.direct.calls.transcript(self.workflow_id)]
 
 
-def _proxied(url: str, proxy: TcpProxy) -> str:
+def _proxied(url: str, proxy: Relay) -> str:
     parts = urlsplit(url)
     user = f"{parts.username}@" if parts.username else ""
     return parts._replace(netloc=f"{user}127.0.0.1:{proxy.port}").geturl()
-
-
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    return parts.hostname, parts.port
 
 
 @pytest.fixture
 async def bench(servers: Servers, redis: Redis) -> AsyncIterator[Bench]:
     settings = Settings(_env_file=None, database_url=servers.database_url, redis_url=servers.redis_url)
     async with (
-        running_tcp_proxy(*_address(servers.database_url)) as postgres,
-        running_tcp_proxy(*_address(servers.redis_url)) as redis_proxy,
+        Relay(servers.database_url) as postgres,
+        Relay(servers.redis_url) as redis_proxy,
     ):
         ports = bootstrap.worker(
             settings.model_copy(
@@ -103,8 +96,8 @@ async def bench(servers: Servers, redis: Redis) -> AsyncIterator[Bench]:
 async def test_lines_are_written_while_the_call_goes_on_and_heartbeats_follow(bench: Bench) -> None:
     following = bench.follow(bench.environment())
     await bench.speak(1, 2)
-    await until(lambda: _has(bench, 2))
-    await until(lambda: bool(bench.heartbeats) and bench.heartbeats[-1][0] != "0-0")
+    await eventually(lambda: _has(bench, 2))
+    await eventually(lambda: bool(bench.heartbeats) and bench.heartbeats[-1][0] != "0-0")
     await bench.speak(3)
     await bench.node.end_stream(bench.workflow_id)
     followed = await following
@@ -119,8 +112,8 @@ async def _has(bench: Bench, count: int) -> bool:
 async def test_a_follower_goes_on_after_the_last_entry_written(bench: Bench) -> None:
     await bench.speak(1, 2)
     first = bench.follow(bench.environment())
-    await until(lambda: _has(bench, 2))
-    await until(lambda: bool(bench.heartbeats) and bench.heartbeats[-1][0] != "0-0")
+    await eventually(lambda: _has(bench, 2))
+    await eventually(lambda: bool(bench.heartbeats) and bench.heartbeats[-1][0] != "0-0")
     position = bench.heartbeats[-1]
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
@@ -142,13 +135,13 @@ async def test_reading_everything_again_doubles_no_line(bench: Bench) -> None:
 async def test_postgres_going_away_delays_lines_and_loses_none(bench: Bench) -> None:
     following = bench.follow(bench.environment())
     await bench.speak(1)
-    await until(lambda: _has(bench, 1))
-    await bench.postgres.cut()
+    await eventually(lambda: _has(bench, 1))
+    bench.postgres.refuse()
     await bench.speak(2, 3)
     await bench.node.end_stream(bench.workflow_id)
-    await until(lambda: len(bench.heartbeats) > 1)
+    await eventually(lambda: len(bench.heartbeats) > 1)
     assert not following.done()
-    await bench.postgres.mend()
+    bench.postgres.accept()
     assert (await following).segments == 3
     assert await bench.lines() == ["line 1", "line 2", "line 3"]
 
@@ -156,14 +149,14 @@ async def test_postgres_going_away_delays_lines_and_loses_none(bench: Bench) -> 
 async def test_redis_going_away_delays_lines_and_loses_none(bench: Bench) -> None:
     following = bench.follow(bench.environment())
     await bench.speak(1)
-    await until(lambda: _has(bench, 1))
-    await bench.redis.cut()
+    await eventually(lambda: _has(bench, 1))
+    bench.redis.refuse()
     beats = len(bench.heartbeats)
     await bench.speak(2, 3)
     await bench.node.end_stream(bench.workflow_id)
-    await until(lambda: len(bench.heartbeats) > beats + 1)
+    await eventually(lambda: len(bench.heartbeats) > beats + 1)
     assert not following.done()
-    await bench.redis.mend()
+    bench.redis.accept()
     assert (await following).segments == 3
     assert await bench.lines() == ["line 1", "line 2", "line 3"]
 
@@ -182,7 +175,7 @@ async def test_a_worker_that_shuts_down_writes_what_it_has_and_hands_over(bench:
     environment = bench.environment()
     following = bench.follow(environment, every_s=3600)
     await bench.speak(1)
-    await until(lambda: _has(bench, 1))  # the first write is due at once
+    await eventually(lambda: _has(bench, 1))  # the first write is due at once
     await bench.speak(2)
     environment.worker_shutdown()
     with pytest.raises(ApplicationError) as handed_over:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import pytest
 from redis.asyncio import Redis
@@ -14,8 +13,8 @@ from control_plane.adapters import redis_client
 from control_plane.adapters.event_log import RedisEventLog
 from control_plane.errors import DependencyUnavailable
 from protos.voiceplane.events.v1.events_pb2 import CallEvent
+from tests.support.relay import Relay
 from tests.support.stack import Servers
-from tests.support.tcp_proxy import running_tcp_proxy
 
 
 @pytest.fixture
@@ -82,10 +81,7 @@ async def test_an_entry_that_is_no_event_is_passed_over(redis: Redis, workflow_i
 async def test_redis_going_away_while_we_wait_is_said_and_reading_can_go_on(
     servers: Servers, redis: Redis, workflow_id: str
 ) -> None:
-    address = urlsplit(servers.redis_url)
-    assert address.hostname is not None
-    assert address.port is not None
-    async with running_tcp_proxy(address.hostname, address.port) as proxy:
+    async with Relay(servers.redis_url) as proxy:
         log = RedisEventLog(redis_client.connect(f"redis://127.0.0.1:{proxy.port}/0", answer_s=5))
         first = await add(redis, workflow_id, 1)
         seen: list[str] = []
@@ -93,9 +89,9 @@ async def test_redis_going_away_while_we_wait_is_said_and_reading_can_go_on(
             async for entry_id, event in log.follow(workflow_id, block_ms=3000):
                 if event is not None:
                     seen.append(entry_id)
-                    await proxy.cut()
+                    proxy.refuse()
         assert seen == [first]
         second = await add(redis, workflow_id, 2)
-        await proxy.mend()
+        proxy.accept()
         assert await read(log, workflow_id, 1, after=seen[-1]) == [(second, 2)]
         await log.close()
