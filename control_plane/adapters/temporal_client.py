@@ -18,8 +18,8 @@ from control_plane.errors import CallNotFound, DependencyUnavailable
 from workflows.contracts import CALL_WORKFLOW, TASK_QUEUE, CallParams, CallView, Terminate, TwilioStatus
 
 CONNECT_S = 1.5
-ANSWER_S = 1.5
-OPERATION_S = 2.0  # everything: connecting, one call with its retries
+ANSWER_S = 3.0  # a burst of starts may queue up inside Temporal; answering too early would refuse good calls
+OPERATION_S = 4.0  # everything: connecting, one call with its retries
 
 _RPC = timedelta(seconds=ANSWER_S)
 # The caller of our API retries; the client must not go on trying after we have answered.
