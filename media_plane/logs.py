@@ -28,5 +28,5 @@ def configure(environment: str, level: str) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=number, format="%(levelname)s %(name)s %(message)s", force=True
     )
-    # One line per connection is not news, and a peer's protocol error is counted by us.
-    logging.getLogger("picows").setLevel(logging.CRITICAL)
+    # One line per connection is not news.
+    logging.getLogger("picows").setLevel(logging.WARNING)

@@ -239,11 +239,11 @@ class Node:
 
     def _tick(self) -> None:
         self._ticker = None
+        if self._calls:
+            self._start_ticking()
         now_ns = monotonic_ns()
         for session in self.sessions:
             session.tick(now_ns)
-        if self._calls:
-            self._start_ticking()
 
     async def drain(self, grace_s: float) -> None:
         """Take no new calls, give up prepared ones, let live ones finish for `grace_s`, then end them."""

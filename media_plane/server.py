@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import signal
+import ssl
 import sys
 from time import monotonic_ns, time_ns
 
@@ -59,6 +60,7 @@ class MediaServer:
                 api_version=settings.gemini_api_version,
                 api_key=settings.gemini_api_key.get_secret_value(),
                 setup_timeout_s=settings.gemini_setup_timeout_s,
+                ssl_context=ssl.create_default_context(),
             ),
             codecs=self._codecs,
             emit=self._outbox.append,

@@ -21,7 +21,7 @@ from media_plane.leg import Leg
 from media_plane.wire import gemini
 
 _CONNECT_S = 10.0
-_HIGH_WATER = 10 * 4700 * 5  # 5 s of caller audio: 4,700 bytes are 100 ms at 16 kHz, in base64 with envelopes
+_HIGH_WATER = 5 * 47_000  # 5 s of caller audio: a second is fifty messages of 937 bytes
 _PATH = "/ws/google.ai.generativelanguage.{version}.GenerativeService.BidiGenerateContent"
 
 
@@ -41,7 +41,8 @@ class GeminiEndpoint:
     api_version: str
     api_key: str
     setup_timeout_s: float
-    ssl_context: ssl.SSLContext | None = None  # None: the system's trust
+    # None: the system's trust, read from disk for every connection.
+    ssl_context: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
@@ -81,7 +82,7 @@ class ModelLeg(SocketLeg):
         self._user.model_ready(self, self._connect_ms, setup_ms, now_ns)
         self.ready.set_result((self._connect_ms, setup_ms))
 
-    def on_closed(self, code: int, reason: str, now_ns: int) -> None:
+    def on_closed(self, code: int, reason: str, now_ns: int, *, misbehaved: bool) -> None:
         failure = closed(code, reason)
         if self.ready.done():
             self._user.model_closed(failure, now_ns)
@@ -112,6 +113,8 @@ async def open_session(endpoint: GeminiEndpoint, user: ModelUser, setup: bytes) 
         raise _refused(error) from None
     except TimeoutError:
         raise ModelFailure(0, "no connection in time", retryable=True) from None
+    except ssl.SSLCertVerificationError as error:
+        raise ModelFailure(0, f"no connection: {error}", retryable=False) from None
     except (OSError, WSError) as error:
         raise ModelFailure(0, f"no connection: {error}", retryable=True) from None
     try:

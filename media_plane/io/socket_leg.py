@@ -48,8 +48,9 @@ class SocketLeg(WSListener):
 
     # -- for subclasses --
 
-    def on_closed(self, code: int, reason: str, now_ns: int) -> None:
-        """The socket is gone, not by our `close`. Called at most once."""
+    def on_closed(self, code: int, reason: str, now_ns: int, *, misbehaved: bool) -> None:
+        """The socket is gone, not by our `close`; called at most once. `misbehaved`: it was closed because of
+        what the peer had sent, and `code` is ours."""
         raise NotImplementedError
 
     # -- the session's side --
@@ -92,7 +93,7 @@ class SocketLeg(WSListener):
             else:
                 self._on_other(transport, frame, now_ns)
         except PeerError as error:
-            self._tell_closed(error.code, error.reason, now_ns)
+            self._tell_closed(error.code, error.reason, now_ns, misbehaved=True)
             self._send_close(error.code, error.reason)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -101,7 +102,9 @@ class SocketLeg(WSListener):
         shake = transport.close_handshake
         said = (shake.recv or shake.sent) if shake is not None else None
         code, reason = (said.code.value, said.reason or "") if said is not None else (ABNORMAL, "")
-        self._tell_closed(code, reason, monotonic_ns())
+        # Only picows closes without our asking or the peer's: on a frame that breaks the protocol.
+        misbehaved = shake is not None and shake.recv is None
+        self._tell_closed(code, reason, monotonic_ns(), misbehaved=misbehaved)
         self._transport = None
 
     def pause_writing(self) -> None:
@@ -113,7 +116,7 @@ class SocketLeg(WSListener):
     def _on_other(self, transport: WSTransport, frame: WSFrame, now_ns: int) -> None:
         if frame.msg_type == WSMsgType.CLOSE:
             code = frame.get_close_code().value or CloseCode.NORMAL
-            self._tell_closed(code, frame.get_close_reason() or "", now_ns)
+            self._tell_closed(code, frame.get_close_reason() or "", now_ns, misbehaved=False)
             transport.send_close(WSCloseCode(code) if code in _ECHOED else WSCloseCode.OK)
             transport.disconnect()
         elif frame.msg_type in (*_DATA, WSMsgType.CONTINUATION):
@@ -131,10 +134,10 @@ class SocketLeg(WSListener):
             message, self._fragments = bytes(self._fragments), bytearray()
             self.on_message(message, now_ns)
 
-    def _tell_closed(self, code: int, reason: str, now_ns: int) -> None:
+    def _tell_closed(self, code: int, reason: str, now_ns: int, *, misbehaved: bool) -> None:
         if not self._silent:
             self._silent = True
-            self.on_closed(code, reason, now_ns)
+            self.on_closed(code, reason, now_ns, misbehaved=misbehaved)
 
 
 _ECHOED = {code.value for code in WSCloseCode} - {0, 1006}

@@ -32,7 +32,7 @@ from media_plane.wire import twilio
 log = structlog.get_logger(__name__)
 
 _PATH = "/twilio/ws/media/"
-_HIGH_WATER = 10 * 1100 * 50  # 10 s of audio: 1,100 bytes are 100 ms of base64 μ-law with its envelope
+_HIGH_WATER = 30 * 11_000  # 30 s of agent audio: a second is 10,667 bytes of base64 and its envelopes
 _HANDSHAKE_S = 5.0
 
 
@@ -58,9 +58,13 @@ class CallerLeg(SocketLeg):
         self._session = session
         self._refused = refused
 
-    def on_closed(self, code: int, reason: str, now_ns: int) -> None:
-        if code in _MISBEHAVIOUR:
-            self._refused(_MISBEHAVIOUR[code])
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        super().on_ws_connected(transport)
+        self._session.attach_caller(self)  # in one stack with its admission: none came in between
+
+    def on_closed(self, code: int, reason: str, now_ns: int, *, misbehaved: bool) -> None:
+        if misbehaved:
+            self._refused(_MISBEHAVIOUR.get(code, "protocol"))
             log.warning("stream thrown out", workflow_id=self._session.config.workflow_id, reason=reason)
         self._session.caller_closed(f"{code} {reason}".strip(), now_ns)
 
@@ -118,9 +122,7 @@ class TwilioServer:
             return self._refuse("token", workflow_id, "wrong stream token" if token else "no stream token")
         if not session.takes_stream:
             return self._refuse("second", workflow_id, "the call has its stream already")
-        leg = CallerLeg(session, self._admission.refused)
-        session.attach_caller(leg)
-        return leg
+        return CallerLeg(session, self._admission.refused)
 
     def _refuse(self, kind: str, workflow_id: str, reason: str) -> _Refusal:
         self._admission.refused(kind)

@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 RENEW_S = 2.0
 TTL_S = 6  # two lost renewals are no death
+GATHER_S = 0.05  # changes of one moment share a write
 NODES = "nodes"
 
 
@@ -69,6 +70,7 @@ class Registry:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+            await asyncio.sleep(GATHER_S)
 
     async def remove(self) -> None:
         """Forget this node now; for the end."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -267,10 +268,10 @@ def tone(hz: float, ms: int, rate: int, amplitude: float = 8000) -> npt.NDArray[
 
 
 @asynccontextmanager
-async def fake_gemini() -> AsyncIterator[FakeGemini]:
+async def fake_gemini(tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeGemini]:
     gemini = FakeGemini()
-    server = await ws_create_server(gemini.accept, "127.0.0.1", 0, max_frame_size=1 << 24)
-    gemini.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await ws_create_server(gemini.accept, "127.0.0.1", 0, max_frame_size=1 << 24, ssl=tls)
+    gemini.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield gemini
     finally:

@@ -18,6 +18,7 @@ from picows import ws_connect
 from protos.voiceplane.media.v1 import media_pb2 as pb
 from protos.voiceplane.media.v1 import media_pb2_grpc
 from tests.support.media_peers import NOWHERE, TOKEN, Caller, fake_gemini
+from tests.support.stack import Servers
 
 ENVIRONMENT = {
     "REDIS_URL": NOWHERE,
@@ -70,10 +71,10 @@ async def live_call(said: dict[str, Any]) -> AsyncIterator[Caller]:
         yield caller
 
 
-async def test_it_says_what_it_bound_and_ends_in_order_on_sigterm(tmp_path: Path) -> None:
+async def test_it_says_what_it_bound_and_ends_in_order_on_sigterm(tmp_path: Path, servers: Servers) -> None:
     async with (
         fake_gemini() as gemini,
-        node(tmp_path, GEMINI_BASE_URL=gemini.url, MEDIA_DRAIN_S="0") as (
+        node(tmp_path, REDIS_URL=servers.redis_url, GEMINI_BASE_URL=gemini.url, MEDIA_DRAIN_S="0") as (
             process,
             said,
         ),
@@ -86,10 +87,10 @@ async def test_it_says_what_it_bound_and_ends_in_order_on_sigterm(tmp_path: Path
         assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
-async def test_sigterm_lets_a_live_call_finish(tmp_path: Path) -> None:
+async def test_sigterm_lets_a_live_call_finish(tmp_path: Path, servers: Servers) -> None:
     async with (
         fake_gemini() as gemini,
-        node(tmp_path, GEMINI_BASE_URL=gemini.url, MEDIA_DRAIN_S="60") as (
+        node(tmp_path, REDIS_URL=servers.redis_url, GEMINI_BASE_URL=gemini.url, MEDIA_DRAIN_S="60") as (
             process,
             said,
         ),
@@ -103,10 +104,10 @@ async def test_sigterm_lets_a_live_call_finish(tmp_path: Path) -> None:
         assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
-async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+async def test_a_second_signal_ends_it_at_once(tmp_path: Path, servers: Servers) -> None:
     async with (
         fake_gemini() as gemini,
-        node(tmp_path, GEMINI_BASE_URL=gemini.url, MEDIA_DRAIN_S="60") as (
+        node(tmp_path, REDIS_URL=servers.redis_url, GEMINI_BASE_URL=gemini.url, MEDIA_DRAIN_S="60") as (
             process,
             said,
         ),
