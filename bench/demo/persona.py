@@ -21,8 +21,8 @@ FIRST = AUDIO / "austen-0880.wav"  # "he was not an ill disposed young man"
 SECOND = AUDIO / "austen-0890.wav"  # "unless to be rather cold hearted and rather selfish is …"
 FIRST_BEGINS_S = 0.2  # its first word comes then
 SECOND_BEGINS_S, SECOND_ENDS_S = 0.2, 2.36  # from its first word to the breath after "cold hearted"
-BARGE_IN_AFTER_MS = 900
-ANSWERED_AFTER_MS = 1500  # one ring: long enough for the greeting to be ready
+BARGE_IN_AFTER_MS = 700
+ANSWERED_AFTER_MS = 1300  # one ring: long enough for the greeting to be ready
 
 
 def decode(source: Path, *, from_s: float = 0.0, until_s: float | None = None) -> npt.NDArray[np.int16]:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from bench.demo.api import Client, DemoError
 from bench.demo.conversation import ConversationPrinter
 from bench.demo.persona import persona
 from bench.demo.summary import Outcome, print_outcome
-from bench.demo.verdict import shortcomings
 from control_plane.devstack.errors import ChildFailed, StackError
 from control_plane.devstack.options import StackOptions
 from control_plane.devstack.progress import print_endpoints, progress
@@ -30,6 +30,9 @@ GREETING = "Hello! How can I help you today?"
 SYSTEM_PROMPT = "You are a helpful voice assistant. Be concise and natural."
 CALL_TIMEOUT_S = 120.0
 LEAST_CALLS, MOST_CALLS = 1, 100
+
+Draw = Callable[[CallReport, bytes, Path], None]
+Shortcomings = Callable[..., Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,7 @@ async def _call(
     workflow_id = await client.create_call(number, GREETING, SYSTEM_PROMPT)
     if first:
         console.print(f"  calling {number}: {workflow_id}", highlight=False)
+    judging = asyncio.create_task(asyncio.to_thread(_import_judges))
     printer = ConversationPrinter(console if first else Console(quiet=True))
     await printer.follow(client.watch(workflow_id))
     result = await client.result(workflow_id)
@@ -166,16 +170,19 @@ async def _call(
     timeline, recording = await client.timeline(call_sid), await client.recording(call_sid)
     log = log_of_call(await client.model_logs(), timeline)
     report = analyse(workflow_id, call_sid, timeline, log, recording)
+    draw, shortcomings = await judging
     wrong = await shortcomings(
         report, result, database_url=stack.env["DATABASE_URL"], temporal_host=stack.endpoints["temporal"]
     )
     if first:
         (options.out / "demo-call.wav").write_bytes(recording)
-        await asyncio.to_thread(_draw, report, recording, options.out / "demo-call.png")
+        await asyncio.to_thread(draw, report, recording, options.out / "demo-call.png")
     return Outcome(report, result, wrong)
 
 
-def _draw(report: CallReport, recording: bytes, target: Path) -> None:
-    from bench.demo.picture import draw  # matplotlib takes a second to import: not before the call
+def _import_judges() -> tuple[Draw, Shortcomings]:
+    """matplotlib and the Temporal client take a second to import: while people talk, not before they do."""
+    from bench.demo.picture import draw
+    from bench.demo.verdict import shortcomings
 
-    draw(report, recording, target)
+    return draw, shortcomings

@@ -15,10 +15,15 @@ def delta(segment: int, speaker: pb.Speaker.ValueType, text: str, at_ms: int = 0
     return pb.CallEvent(offset_ms=at_ms, transcript_delta=said)
 
 
+def said(segment: int, speaker: pb.Speaker.ValueType) -> pb.CallEvent:
+    return pb.CallEvent(transcript_segment=pb.TranscriptSegment(segment_id=segment, speaker=speaker))
+
+
 CONVERSATION = [
     pb.CallEvent(stream_started=pb.StreamStarted(stream_sid="MZ1", call_sid="CA1")),
     delta(1, pb.SPEAKER_AGENT, "Hello!", 100),
     delta(1, pb.SPEAKER_AGENT, " How can I help?", 300),
+    said(1, pb.SPEAKER_AGENT),
     delta(2, pb.SPEAKER_CALLER, " A table", 2000),
     delta(2, pb.SPEAKER_CALLER, " for two.", 2100),
     delta(3, pb.SPEAKER_AGENT, " Certainly, at", 4000),
@@ -67,3 +72,20 @@ def test_a_note_does_not_tear_a_line_that_is_not_printed_yet() -> None:
     for event in (CONVERSATION[1], CONVERSATION[0], *CONVERSATION[2:4]):
         printer.show(event)
     assert out.getvalue().splitlines() == LINES[:2]
+
+
+def test_what_the_caller_said_is_printed_before_an_answer_that_overtook_it() -> None:
+    out = io.StringIO()
+    printer = ConversationPrinter(Console(file=out, color_system=None, width=60))
+    for event in (
+        delta(1, pb.SPEAKER_AGENT, "So you'd like", 3000),
+        delta(2, pb.SPEAKER_CALLER, "I'd like a table.", 3100),
+        delta(1, pb.SPEAKER_AGENT, " a table.", 3200),
+        said(1, pb.SPEAKER_AGENT),
+        said(2, pb.SPEAKER_CALLER),
+    ):
+        printer.show(event)
+    assert out.getvalue().splitlines() == [
+        "    3.10 s  caller I'd like a table.",
+        "    3.00 s  agent  So you'd like a table.",
+    ]
