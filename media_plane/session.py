@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from media_plane.call.closing import CLOSES
 from media_plane.call.conversation import Conversation
 from media_plane.call.lifecycle import Event, State, advance
 from media_plane.call.playout import Playout
@@ -25,19 +26,8 @@ from media_plane.call.waiting import WaitingAudio
 from media_plane.dsp.codec import OFFSET, Codecs
 from media_plane.errors import CloseCode, ModelFailure, PeerError
 from media_plane.leg import Leg
-from media_plane.wire import gemini, twilio
-from media_plane.wire.events import (
-    Body,
-    CallEvent,
-    DtmfReceived,
-    EndReason,
-    Interrupted,
-    MediaSummary,
-    SessionFailed,
-    SessionReady,
-    StreamEnded,
-    StreamStarted,
-)
+from media_plane.wire import events, gemini, twilio
+from media_plane.wire.events import Body, EndReason
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +56,7 @@ class CallSession:
         codecs: Codecs,
         *,
         clock: Callable[[], int],
-        emit: Callable[[CallEvent], None],
+        emit: Callable[[events.CallEvent], None],
         ended: Callable[[CallSession], None],
         first_seq: int = 1,
     ) -> None:
@@ -77,7 +67,7 @@ class CallSession:
         self.next_seq = first_seq
         self.tally = Tally()
         self.end_reason: EndReason | None = None
-        self.summary: MediaSummary | None = None  # set at the end
+        self.summary: events.MediaSummary | None = None  # set at the end
 
         self._clock = clock
         self._emit_event = emit
@@ -96,12 +86,10 @@ class CallSession:
         self._up = codecs.uplink(gemini.AUDIO_HEAD)
         self._down = codecs.downlink()
         self._encode = self._up.encode
-        self._up_buffer = self._up.buffer
         self._speech_frame = self._conversation.speech.frame
         self._observe_up = self.tally.up_latency.observe
-        self._observe_down = self.tally.down_latency.observe
         self._shape = gemini.AudioShape()
-        self._payload_at: Callable[[bytes], int] = _no_payload
+        self._payload_at: Callable[[bytes], int] = twilio.no_media
 
     # -- caller → model --
 
@@ -116,8 +104,7 @@ class CallSession:
             self._on_caller(twilio.parse(data), now_ns)
 
     def _send_up(self, data: bytes, start: int, end: int, now_ns: int) -> bool:
-        """Encode one piece of caller audio and send it; False, and nothing done, when it is not plain
-        base64."""
+        """Encode one piece of caller audio and send it; False: it is not plain base64, nothing was done."""
         result = self._encode(data, start, end)
         if result <= 0:
             return result == 0
@@ -126,7 +113,7 @@ class CallSession:
         if model.congested:
             self._drop_up("the model's socket takes too little")
         elif offset := result & OFFSET:
-            model.send(self._up_buffer, offset)
+            model.send(self._up.buffer, offset)
             self._observe_up((self._clock() - now_ns) // 1000)
         samples = result >> 32 & 0xFFFF
         self.tally.caller_samples += samples
@@ -152,7 +139,7 @@ class CallSession:
         elif isinstance(message, twilio.Mark):
             self.tally.marks_returned += self._playout.returned(message.name, now_ns)
         elif isinstance(message, twilio.Dtmf):
-            self._emit(DtmfReceived(message.digit), now_ns)
+            self._emit(events.DtmfReceived(message.digit), now_ns)
         else:
             self.end(EndReason.STOP, "", now_ns)
 
@@ -186,8 +173,7 @@ class CallSession:
             self._tolerate("model", error)
 
     def _send_down(self, data: bytes, start: int, end: int, now_ns: int) -> bool:
-        """Decode one part of agent audio and send it; False, and nothing done, when it is not plain
-        base64."""
+        """Decode one part of agent audio and send it; False: it is not plain base64, nothing was done."""
         if self._conversation.turns.is_stale(now_ns):
             self.tally.dropped_down += 1
             return True
@@ -203,7 +189,7 @@ class CallSession:
         else:
             caller.send(self._down.buffer, result & OFFSET)
             written_ns = self._clock()
-            self._observe_down((written_ns - now_ns) // 1000)
+            self.tally.down_latency.observe((written_ns - now_ns) // 1000)
             self._written(samples, written_ns)
             self._mark_if_due(caller)
         return True
@@ -214,8 +200,7 @@ class CallSession:
             self._first_audio_ns = now_ns
         self.tally.agent_samples += samples
         self._playout.write(samples, now_ns)
-        for body in self._conversation.agent_audio(samples, now_ns):
-            self._emit(body, now_ns)
+        self._emit_all(self._conversation.agent_audio(samples, now_ns), now_ns)
 
     def _mark_if_due(self, caller: Leg, *, turn_over: bool = False) -> None:
         name = self._playout.due_mark(turn_over=turn_over)
@@ -227,8 +212,7 @@ class CallSession:
         if not self._held.add(ulaw):
             self._drop_down(f"{HELD_S} s wait for the stream to start")
             return
-        for body in self._conversation.agent_audio(len(ulaw), now_ns):
-            self._emit(body, now_ns)
+        self._emit_all(self._conversation.agent_audio(len(ulaw), now_ns), now_ns)
 
     def _release_held(self, caller: Leg) -> None:
         """What waited leaves with the first write after `start`."""
@@ -282,7 +266,7 @@ class CallSession:
         turn = self._conversation.turns.interrupt(now_ns)
         if turn is not None:
             self.tally.interruptions += 1
-            self._emit(Interrupted(turn.number, discarded_ns // 1_000_000, flush_us), now_ns)
+            self._emit(events.Interrupted(turn.number, discarded_ns // 1_000_000, flush_us), now_ns)
 
     # -- the legs come and go --
 
@@ -292,7 +276,7 @@ class CallSession:
         self.state = advance(self.state, Event.MODEL_READY)
         self._model = leg
         self._setup_ms = setup_ms
-        self._emit(SessionReady(connect_ms, setup_ms, self.config.model), now_ns)
+        self._emit(events.SessionReady(connect_ms, setup_ms, self.config.model), now_ns)
         if self.config.greeting:
             leg.send_text(gemini.say(self.config.greeting))
         if self.state is State.LIVE:
@@ -303,7 +287,7 @@ class CallSession:
         StreamEnded,
         and the call may be prepared again, here or elsewhere."""
         self.state = advance(self.state, Event.ENDED)
-        self._emit(SessionFailed(failure.code, failure.reason, failure.retryable), now_ns)
+        self._emit(events.SessionFailed(failure.code, failure.reason, failure.retryable), now_ns)
         if self._caller is not None:
             self._caller.close(CloseCode.INTERNAL, "the model can't be reached")
             self._caller = None
@@ -313,7 +297,7 @@ class CallSession:
         if self.state is State.ENDED:
             return
         self._model = None
-        self._emit(SessionFailed(failure.code, failure.reason, failure.retryable), now_ns)
+        self._emit(events.SessionFailed(failure.code, failure.reason, failure.retryable), now_ns)
         self.end(EndReason.MODEL_FAILED, str(failure), now_ns)
 
     @property
@@ -344,7 +328,7 @@ class CallSession:
         self._down.address(twilio.media_head(message.stream_sid))
         self._conversation.stream_started(now_ns)
         self._release_held(caller)
-        self._emit(StreamStarted(message.stream_sid, message.call_sid), now_ns)
+        self._emit(events.StreamStarted(message.stream_sid, message.call_sid), now_ns)
         if self.state is State.LIVE:
             self._go_live(now_ns)
 
@@ -374,20 +358,18 @@ class CallSession:
         self.summary = self.tally.summary(
             first_audio_ms=first_audio_ms, setup_ms=self._setup_ms, prewarmed=self._prewarmed
         )
-        self._emit(StreamEnded(reason, detail, self.summary), now_ns)
+        self._emit(events.StreamEnded(reason, detail, self.summary), now_ns)
         if self._model is not None:
             self._model.close(CloseCode.NORMAL, "")
         if self._caller is not None:
-            self._caller.close(*_CLOSES[reason])
+            self._caller.close(*CLOSES[reason])
         self._model = self._caller = None
-        self._payload_at = _no_payload
+        self._payload_at = twilio.no_media
         self._ended(self)
-
-    # -- small ones --
 
     def _emit(self, body: Body, now_ns: int) -> None:
         offset_ms = (now_ns - self.start_ns) // 1_000_000 if self.start_ns else -1
-        self._emit_event(CallEvent(self.config.workflow_id, self.next_seq, now_ns, offset_ms, body))
+        self._emit_event(events.CallEvent(self.config.workflow_id, self.next_seq, now_ns, offset_ms, body))
         self.next_seq += 1
 
     def _emit_all(self, bodies: Iterable[Body], now_ns: int) -> None:
@@ -413,20 +395,5 @@ class CallSession:
             raise error
 
 
-def _no_payload(data: bytes) -> int:
-    """The fast road is closed."""
-    return -1
-
-
 def _slices(length: int, step: int) -> Iterable[tuple[int, int]]:
     return ((start, min(start + step, length)) for start in range(0, length, step))
-
-
-_CLOSES: dict[EndReason, tuple[CloseCode, str]] = {
-    EndReason.STOP: (CloseCode.NORMAL, ""),
-    EndReason.SOCKET_CLOSED: (CloseCode.NORMAL, ""),
-    EndReason.MODEL_FAILED: (CloseCode.INTERNAL, "the model's session failed"),
-    EndReason.REQUESTED: (CloseCode.NORMAL, "call ended"),
-    EndReason.EXPIRED: (CloseCode.POLICY, "no start in time"),
-    EndReason.DRAIN: (CloseCode.GOING_AWAY, "node is shutting down"),
-}

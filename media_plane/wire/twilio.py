@@ -95,6 +95,11 @@ def media_payload(stream_sid: str) -> Callable[[bytes], int]:
     return find
 
 
+def no_media(data: bytes) -> int:
+    """In place of `media_payload`'s function while there is no stream: nothing takes the fast road."""
+    return -1
+
+
 def parse(data: bytes) -> Message:
     """Any message of Twilio's.
 
