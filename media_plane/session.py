@@ -353,7 +353,8 @@ class CallSession:
             return
         self.state = advance(self.state, Event.ENDED)
         self.end_reason = reason
-        self._emit_all(self._conversation.end(now_ns), now_ns)
+        if self.start_ns:  # else nobody was there to hear the greeting: no words, no turn
+            self._emit_all(self._conversation.end(now_ns), now_ns)
         first_audio_ms = (self._first_audio_ns - self.start_ns) // 1_000_000 if self._first_audio_ns else -1
         self.summary = self.tally.summary(
             first_audio_ms=first_audio_ms, setup_ms=self._setup_ms, prewarmed=self._prewarmed

@@ -162,7 +162,7 @@ async def test_a_call_nobody_takes_ends_with_its_reason(
 ) -> None:
     result = await client.result(await call(client, number, persona))
     assert (result["status"], result["end_reason"]) == (status, reason)
-    assert result["transcript"] == []
+    assert (result["transcript"], result["turns"]) == ([], [])
 
 
 @pytest.mark.parametrize(("number", "code"), [("+15005550001", "21217"), ("+15005550003", "21215")])

@@ -284,6 +284,15 @@ def test_a_greeting_still_being_made_goes_on_seamlessly() -> None:
     assert [turn.audio_ms for turn in scene.of(TurnCompleted)] == [1000]
 
 
+def test_a_greeting_that_nobody_was_there_to_hear_is_no_part_of_the_conversation() -> None:
+    scene = Scene("Good day!", started=False)
+    scene.speak(1000, outputTranscription={"text": "Good day!"})
+    scene.session.end(EndReason.REQUESTED, "nobody answered", scene.now)
+    assert scene.of(StreamEnded)
+    assert not scene.of(TranscriptSegment)
+    assert not scene.of(TurnCompleted)
+
+
 def test_what_waits_for_the_stream_is_bounded_and_counted() -> None:
     scene = Scene("Good day!", started=False)
     for _ in range(HELD_S + 5):
