@@ -124,6 +124,4 @@ def _become(module: str) -> None:
 
 
 def main() -> None:
-    # Our children are other programs: gRPC need not, and says so each time that it can't, prepare for a fork.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     app()
