@@ -21,9 +21,7 @@ from media_plane.wire.events import CallEvent, TranscriptDelta
 log = structlog.get_logger(__name__)
 
 BATCH = 100  # entries a pipeline: about a millisecond of the loop to serialise
-GATHER_S = (
-    0.1  # events of one moment share a pipeline: each pipeline costs the loop as much as 20 audio frames
-)
+GATHER_S = 0.1  # events of one moment share a pipeline, which costs the loop as much as 20 audio frames
 DEEP = 50_000  # events; about 10 s of 400 calls in which everybody talks. Beyond it deltas are dropped
 STREAM_LENGTH = 20_000  # entries a call keeps, roughly
 RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the last one for ever
