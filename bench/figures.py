@@ -43,17 +43,22 @@ class Result:
     notes: list[str] = field(default_factory=list)  # what makes the numbers doubtful, if anything
     runs: list[dict[str, object]] = field(default_factory=list)  # each load run by itself
     unreliable: set[str] = field(default_factory=set)  # keys of figures that the notes throw doubt on
+    # What is no single figure: resamplers, ceiling, steady, hygiene, scaling, tls; each a list of rows.
+    tables: dict[str, list[dict[str, object]]] = field(default_factory=dict)
 
     def figure(self, key: str) -> Figure | None:
         return next((figure for figure in self.figures if figure.key == key), None)
 
     def replace(self, newer: Result) -> None:
-        """Take its figures in place of those of the same key; its runs and notes come on top."""
+        """Take its figures and tables in place of those of the same name; what is new comes on top."""
         fresh = {figure.key: figure for figure in newer.figures}
+        known = {figure.key for figure in self.figures}
         self.figures = [fresh.get(figure.key, figure) for figure in self.figures]
+        self.figures += [figure for figure in newer.figures if figure.key not in known]
         self.unreliable = self.unreliable - fresh.keys() | newer.unreliable
         self.runs += newer.runs
         self.notes += newer.notes
+        self.tables |= newer.tables
 
     def write(self, path: Path) -> None:
         content = {
@@ -61,7 +66,8 @@ class Result:
             "notes": self.notes,
             "unreliable": sorted(self.unreliable),
             "figures": [_rounded({**asdict(figure), "ratios": figure.ratios}) for figure in self.figures],
-            "runs": [_rounded(run) for run in self.runs],
+            "tables": _rounded(self.tables),
+            "runs": _rounded(self.runs),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=1) + "\n")
@@ -76,7 +82,12 @@ def read(path: Path) -> Result:
             for figure in content["figures"]
         ]
         return Result(
-            content["about"], figures, content["notes"], content["runs"], set(content["unreliable"])
+            content["about"],
+            figures,
+            content["notes"],
+            content["runs"],
+            set(content["unreliable"]),
+            content.get("tables", {}),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadResult(f"{path}: {error!r}") from error
@@ -88,4 +99,6 @@ def _rounded(value: object) -> object:
         return float(f"{value:.5g}")
     if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
     return value
