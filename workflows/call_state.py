@@ -90,6 +90,7 @@ STREAM_END: dict[str, Outcome | None] = {
     "stop": None,
     "socket_closed": None,
     "requested": Outcome(_S.COMPLETED, _R.TERMINATED, "the media leg was ended at its node"),
+    "agent_ended": Outcome(_S.COMPLETED, _R.AGENT_HANGUP),
     "model_failed": Outcome(_S.FAILED, _R.MODEL_FAILED, "the model's session broke"),
     "expired": Outcome(_S.FAILED, _R.MEDIA_FAILED, "the prepared media session expired"),
     "drain": Outcome(_S.FAILED, _R.MEDIA_FAILED, "the media node shut down"),

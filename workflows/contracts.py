@@ -36,6 +36,7 @@ class EndReason(StrEnum):
     """Why a call ended."""
 
     CALLER_HANGUP = "caller_hangup"
+    AGENT_HANGUP = "agent_hangup"  # the agent called end_call, and its farewell has been played
     TERMINATED = "terminated"  # asked for through the API
     MAX_DURATION = "max_duration"
     BUSY = "busy"

@@ -11,5 +11,6 @@ CLOSES: dict[EndReason, tuple[CloseCode, str]] = {
     EndReason.MODEL_FAILED: (CloseCode.INTERNAL, "the model's session failed"),
     EndReason.REQUESTED: (CloseCode.NORMAL, "call ended"),
     EndReason.EXPIRED: (CloseCode.POLICY, "no start in time"),
+    EndReason.AGENT_ENDED: (CloseCode.NORMAL, "the agent ended the call"),
     EndReason.DRAIN: (CloseCode.GOING_AWAY, "node is shutting down"),
 }

@@ -79,5 +79,18 @@ def _fill(message: pb.CallEvent, body: events.Body) -> None:
             ended = message.stream_ended
             ended.reason, ended.detail = pb.StreamEndReason.ValueType(body.reason), body.detail
             ended.summary.CopyFrom(summary(body.summary))
+        case events.ToolCalled():
+            called = message.tool_called
+            called.tool_call_id, called.name = body.tool_call_id, body.name
+            called.arguments_json, called.idempotency_key = body.arguments_json, body.idempotency_key
+            called.timeout_ms = body.timeout_ms
+        case events.ToolCancelled():
+            cancelled = message.tool_cancelled
+            cancelled.tool_call_id, cancelled.name = body.tool_call_id, body.name
+        case events.ToolAnswered():
+            answered = message.tool_answered
+            answered.tool_call_id, answered.name = body.tool_call_id, body.name
+            answered.waited_ms, answered.error = body.waited_ms, body.error
+            answered.late, answered.repeated = body.late, body.repeated
         case _:
             assert_never(body)

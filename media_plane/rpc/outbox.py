@@ -3,6 +3,9 @@
 `append` is called from a frame's call stack and only appends to a list; a task of this file serialises and
 writes. Order is kept per node, and so per call. What does not fit is dropped, counted and logged: first the
 transcript deltas (their words come again in the turn's segment), and everything only at twice that depth.
+
+The model's calls of functions are written at once, since a caller waits, and also to `tools`, the stream that
+workers share.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from media_plane.rpc.convert import call_event
-from media_plane.wire.events import CallEvent, TranscriptDelta
+from media_plane.wire.events import CallEvent, ToolCalled, ToolCancelled, TranscriptDelta
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +27,8 @@ BATCH = 100  # entries a pipeline: about a millisecond of the loop to serialise
 GATHER_S = 0.1  # events of one moment share a pipeline, which costs the loop as much as 20 audio frames
 DEEP = 50_000  # events; about 10 s of 400 calls in which everybody talks. Beyond it deltas are dropped
 STREAM_LENGTH = 20_000  # entries a call keeps, roughly
+TOOLS = "tools"
+TOOLS_LENGTH = 100_000  # entries, roughly; workers delete what is done, so that only their absence fills it
 RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the last one for ever
 
 
@@ -48,6 +53,7 @@ class Outbox:
         self._deep = deep
         self._waiting: deque[CallEvent] = deque()
         self._news = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
         self._dropping = False
@@ -64,6 +70,8 @@ class Outbox:
         self.counts.waiting = depth + 1
         self._drained.clear()
         self._news.set()
+        if isinstance(event.body, ToolCalled | ToolCancelled):
+            self._urgent.set()
 
     async def run(self) -> None:
         """Write what is appended, for ever; cancel to stop. Failures are waited out, nothing is forgotten."""
@@ -71,7 +79,7 @@ class Outbox:
         while True:
             await self._news.wait()
             if not self._draining and len(self._waiting) < BATCH:
-                await asyncio.sleep(GATHER_S)
+                await self._gather()
             try:
                 await self._write_batch()
             except (RedisError, OSError, TimeoutError) as error:
@@ -102,22 +110,29 @@ class Outbox:
             self._draining = False
         return True
 
+    async def _gather(self) -> None:
+        """Let events of one moment come together, unless one of them can't wait."""
+        try:
+            async with asyncio.timeout(GATHER_S):
+                await self._urgent.wait()
+        except TimeoutError:
+            pass
+
     async def _write_batch(self) -> None:
         """Write the oldest events and forget them; on any failure they stay.
 
         Without a transaction a batch whose answer was lost is written again: readers know an event by
         (source, seq).
         """
+        self._urgent.clear()
         batch = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
         pipeline = self._redis.pipeline(transaction=False)
         for event in batch:
             message = call_event(event, source=self._source, epoch_ns=self._epoch_ns)
-            pipeline.xadd(
-                f"events:{event.workflow_id}",
-                {"e": message.SerializeToString()},
-                maxlen=STREAM_LENGTH,
-                approximate=True,
-            )
+            entry = {"e": message.SerializeToString()}
+            pipeline.xadd(f"events:{event.workflow_id}", entry, maxlen=STREAM_LENGTH, approximate=True)
+            if isinstance(event.body, ToolCalled | ToolCancelled):
+                pipeline.xadd(TOOLS, entry, maxlen=TOOLS_LENGTH, approximate=True)
         # Deltas do not renew the time to live: every turn brings other events too.
         for workflow_id in {e.workflow_id for e in batch if not isinstance(e.body, TranscriptDelta)}:
             pipeline.expire(f"events:{workflow_id}", self._ttl_s)

@@ -23,6 +23,7 @@ class EndReason(IntEnum):
     REQUESTED = 4
     EXPIRED = 5
     DRAIN = 6
+    AGENT_ENDED = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,31 @@ class StreamEnded:
     summary: MediaSummary
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    tool_call_id: str
+    name: str
+    arguments_json: str
+    idempotency_key: str
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCancelled:
+    tool_call_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    tool_call_id: str
+    name: str
+    waited_ms: int
+    error: str = ""
+    late: bool = False
+    repeated: bool = False
+
+
 Body = (
     SessionReady
     | SessionFailed
@@ -126,6 +152,9 @@ Body = (
     | Interrupted
     | DtmfReceived
     | StreamEnded
+    | ToolCalled
+    | ToolCancelled
+    | ToolAnswered
 )
 
 

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
-from media_plane.rpc.outbox import Outbox
+from media_plane.rpc.outbox import TOOLS, Outbox
 from media_plane.wire.events import (
     CallEvent,
     DtmfReceived,
     Speaker,
+    ToolCalled,
     TranscriptDelta,
     TranscriptSegment,
 )
@@ -116,3 +117,20 @@ async def test_draining_says_no_when_redis_stays_away() -> None:
     async with outbox("redis://127.0.0.1:1/0") as box:
         box.append(key(new_id(), 1))
         assert not await box.drain(0.05)
+
+
+async def test_a_tool_call_is_written_to_its_call_and_to_the_stream_that_workers_share(
+    servers: Servers,
+) -> None:
+    call = new_id()
+    async with outbox(servers.redis_url) as box, Redis.from_url(servers.redis_url) as redis:
+        before = await redis.xrevrange(TOOLS, count=1)
+        last = before[0][0] if before else "0"
+        box.append(key(call, 1))
+        box.append(CallEvent(call, 2, 2_000_000, 2, ToolCalled("fc-1", "f", '{"a":1}', f"{call}:fc-1", 5000)))
+        answer = await redis.xread({TOOLS: last}, block=5000)
+    [(_, fields)] = answer[0][1]
+    event = pb.CallEvent.FromString(fields[b"e"])
+    assert (event.workflow_id, event.source, event.seq) == (call, "node-1", 2)
+    assert event.tool_called.arguments_json == '{"a":1}'
+    assert [e.seq for e in await entries(servers.redis_url, call)] == [1, 2]

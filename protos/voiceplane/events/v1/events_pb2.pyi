@@ -59,6 +59,8 @@ class _StreamEndReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strea
     """prepared, but no stream came in time"""
     STREAM_END_REASON_DRAIN: _StreamEndReason.ValueType  # 6
     """the node is shutting down"""
+    STREAM_END_REASON_AGENT_ENDED: _StreamEndReason.ValueType  # 7
+    """the agent ended the call, and its farewell has been played"""
 
 class StreamEndReason(_StreamEndReason, metaclass=_StreamEndReasonEnumTypeWrapper): ...
 
@@ -75,6 +77,8 @@ STREAM_END_REASON_EXPIRED: StreamEndReason.ValueType  # 5
 """prepared, but no stream came in time"""
 STREAM_END_REASON_DRAIN: StreamEndReason.ValueType  # 6
 """the node is shutting down"""
+STREAM_END_REASON_AGENT_ENDED: StreamEndReason.ValueType  # 7
+"""the agent ended the call, and its farewell has been played"""
 Global___StreamEndReason: _TypeAlias = StreamEndReason  # noqa: Y015
 
 @_typing.final
@@ -95,6 +99,9 @@ class CallEvent(_message.Message):
     DTMF_RECEIVED_FIELD_NUMBER: _builtins.int
     STREAM_ENDED_FIELD_NUMBER: _builtins.int
     SESSION_FAILED_FIELD_NUMBER: _builtins.int
+    TOOL_CALLED_FIELD_NUMBER: _builtins.int
+    TOOL_CANCELLED_FIELD_NUMBER: _builtins.int
+    TOOL_ANSWERED_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     source: _builtins.str
     """Who wrote this event: a media node's id. (workflow_id, source, seq) is unique for ever."""
@@ -122,6 +129,12 @@ class CallEvent(_message.Message):
     def stream_ended(self) -> Global___StreamEnded: ...
     @_builtins.property
     def session_failed(self) -> Global___SessionFailed: ...
+    @_builtins.property
+    def tool_called(self) -> Global___ToolCalled: ...
+    @_builtins.property
+    def tool_cancelled(self) -> Global___ToolCancelled: ...
+    @_builtins.property
+    def tool_answered(self) -> Global___ToolAnswered: ...
     def __init__(
         self,
         *,
@@ -139,12 +152,15 @@ class CallEvent(_message.Message):
         dtmf_received: Global___DtmfReceived | None = ...,
         stream_ended: Global___StreamEnded | None = ...,
         session_failed: Global___SessionFailed | None = ...,
+        tool_called: Global___ToolCalled | None = ...,
+        tool_cancelled: Global___ToolCancelled | None = ...,
+        tool_answered: Global___ToolAnswered | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "session_failed", b"session_failed", "session_ready", b"session_ready", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "session_failed", b"session_failed", "session_ready", b"session_ready", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_ms", b"at_unix_ms", "body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "offset_ms", b"offset_ms", "seq", b"seq", "session_failed", b"session_failed", "session_ready", b"session_ready", "source", b"source", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_ms", b"at_unix_ms", "body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "offset_ms", b"offset_ms", "seq", b"seq", "session_failed", b"session_failed", "session_ready", b"session_ready", "source", b"source", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_ready", "stream_started", "transcript_delta", "transcript_segment", "turn_completed", "interrupted", "dtmf_received", "stream_ended", "session_failed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_ready", "stream_started", "transcript_delta", "transcript_segment", "turn_completed", "interrupted", "dtmf_received", "stream_ended", "session_failed", "tool_called", "tool_cancelled", "tool_answered"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -501,3 +517,106 @@ class MediaSummary(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MediaSummary: _TypeAlias = MediaSummary  # noqa: Y015
+
+@_typing.final
+class ToolCalled(_message.Message):
+    """The model calls a function that the control plane runs. Also in the Redis Stream `tools`, where workers take
+    it from; answered by MediaPlane.AnswerTool.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    tool_call_id: _builtins.str
+    """the model's id of the call that is executed"""
+    name: _builtins.str
+    arguments_json: _builtins.str
+    """a JSON object"""
+    idempotency_key: _builtins.str
+    """Of the side effect: the same for a call that the model repeats because it lost the first one."""
+    timeout_ms: _builtins.int
+    """from at_unix_ms; the node answers the model with an error after it"""
+    def __init__(
+        self,
+        *,
+        tool_call_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        arguments_json: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+        timeout_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_json", b"arguments_json", "idempotency_key", b"idempotency_key", "name", b"name", "timeout_ms", b"timeout_ms", "tool_call_id", b"tool_call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolCalled: _TypeAlias = ToolCalled  # noqa: Y015
+
+@_typing.final
+class ToolCancelled(_message.Message):
+    """Nobody waits for the answer any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    tool_call_id: _builtins.str
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        tool_call_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "tool_call_id", b"tool_call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolCancelled: _TypeAlias = ToolCancelled  # noqa: Y015
+
+@_typing.final
+class ToolAnswered(_message.Message):
+    """The model has been answered, or can't be any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    WAITED_MS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
+    REPEATED_FIELD_NUMBER: _builtins.int
+    tool_call_id: _builtins.str
+    name: _builtins.str
+    waited_ms: _builtins.int
+    """called until answered"""
+    error: _builtins.str
+    """what the model was told went wrong; empty: nothing did"""
+    late: _builtins.bool
+    """the answer came after the call was cancelled or timed out, and was dropped"""
+    repeated: _builtins.bool
+    """a call the model repeated, answered with what the first one had brought"""
+    def __init__(
+        self,
+        *,
+        tool_call_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        waited_ms: _builtins.int = ...,
+        error: _builtins.str = ...,
+        late: _builtins.bool = ...,
+        repeated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "late", b"late", "name", b"name", "repeated", b"repeated", "tool_call_id", b"tool_call_id", "waited_ms", b"waited_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolAnswered: _TypeAlias = ToolAnswered  # noqa: Y015

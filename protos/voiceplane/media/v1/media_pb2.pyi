@@ -3,8 +3,10 @@
 isort:skip_file
 The slow lane between control plane and media plane. Audio never passes here."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from protos.voiceplane.events.v1 import events_pb2 as _events_pb2
 import builtins as _builtins
@@ -17,6 +19,26 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _BuiltIn:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BuiltInEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BuiltIn.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BUILT_IN_UNSPECIFIED: _BuiltIn.ValueType  # 0
+    """tells ToolCalled and waits for AnswerTool"""
+    BUILT_IN_END_CALL: _BuiltIn.ValueType  # 1
+    """ends the call once the agent's farewell has been played"""
+
+class BuiltIn(_BuiltIn, metaclass=_BuiltInEnumTypeWrapper):
+    """What a node does when the model calls a function."""
+
+BUILT_IN_UNSPECIFIED: BuiltIn.ValueType  # 0
+"""tells ToolCalled and waits for AnswerTool"""
+BUILT_IN_END_CALL: BuiltIn.ValueType  # 1
+"""ends the call once the agent's farewell has been played"""
+Global___BuiltIn: _TypeAlias = BuiltIn  # noqa: Y015
 
 class _CallState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -43,6 +65,72 @@ CALL_STATE_LIVE: CallState.ValueType  # 3
 CALL_STATE_ENDED: CallState.ValueType  # 4
 Global___CallState: _TypeAlias = CallState  # noqa: Y015
 
+class _AnswerOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AnswerOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANSWER_OUTCOME_UNSPECIFIED: _AnswerOutcome.ValueType  # 0
+    ANSWER_OUTCOME_TAKEN: _AnswerOutcome.ValueType  # 1
+    """given to the model, or kept for it until it can be"""
+    ANSWER_OUTCOME_LATE: _AnswerOutcome.ValueType  # 2
+    """the call was cancelled, timed out, or is answered already: dropped"""
+
+class AnswerOutcome(_AnswerOutcome, metaclass=_AnswerOutcomeEnumTypeWrapper): ...
+
+ANSWER_OUTCOME_UNSPECIFIED: AnswerOutcome.ValueType  # 0
+ANSWER_OUTCOME_TAKEN: AnswerOutcome.ValueType  # 1
+"""given to the model, or kept for it until it can be"""
+ANSWER_OUTCOME_LATE: AnswerOutcome.ValueType  # 2
+"""the call was cancelled, timed out, or is answered already: dropped"""
+Global___AnswerOutcome: _TypeAlias = AnswerOutcome  # noqa: Y015
+
+@_typing.final
+class Tool(_message.Message):
+    """A function the model may call. Where it runs, and its secrets, are the control plane's business."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    PARAMETERS_JSON_FIELD_NUMBER: _builtins.int
+    BLOCKING_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    SCHEDULING_FIELD_NUMBER: _builtins.int
+    BUILT_IN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """1-64 characters of [A-Za-z0-9_], not starting with a digit; unique in a call"""
+    description: _builtins.str
+    """what the model is told, at most 4096 bytes"""
+    parameters_json: _builtins.str
+    """JSON Schema of an object, at most 16384 bytes; empty: no parameters"""
+    blocking: _builtins.bool
+    """the model says nothing until the answer is there"""
+    timeout_ms: _builtins.int
+    """without an answer by then the node answers with an error; 0: 10000, at most 120000"""
+    scheduling: _builtins.str
+    """of the answer, if not blocking: SILENT, WHEN_IDLE or INTERRUPT; empty: not said"""
+    built_in: Global___BuiltIn.ValueType
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        parameters_json: _builtins.str = ...,
+        blocking: _builtins.bool = ...,
+        timeout_ms: _builtins.int = ...,
+        scheduling: _builtins.str = ...,
+        built_in: Global___BuiltIn.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocking", b"blocking", "built_in", b"built_in", "description", b"description", "name", b"name", "parameters_json", b"parameters_json", "scheduling", b"scheduling", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tool: _TypeAlias = Tool  # noqa: Y015
+
 @_typing.final
 class AgentConfig(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -51,6 +139,7 @@ class AgentConfig(_message.Message):
     GREETING_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     VOICE_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
     system_prompt: _builtins.str
     """required, at most 32768 bytes"""
     greeting: _builtins.str
@@ -59,6 +148,10 @@ class AgentConfig(_message.Message):
     """empty: the node's GEMINI_MODEL"""
     voice: _builtins.str
     """prebuilt voice name; empty: the node's GEMINI_VOICE"""
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tool]:
+        """at most 64"""
+
     def __init__(
         self,
         *,
@@ -66,10 +159,11 @@ class AgentConfig(_message.Message):
         greeting: _builtins.str = ...,
         model: _builtins.str = ...,
         voice: _builtins.str = ...,
+        tools: _abc.Iterable[Global___Tool] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["greeting", b"greeting", "model", b"model", "system_prompt", b"system_prompt", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["greeting", b"greeting", "model", b"model", "system_prompt", b"system_prompt", "tools", b"tools", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -291,3 +385,49 @@ class GetStatsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatsResponse: _TypeAlias = GetStatsResponse  # noqa: Y015
+
+@_typing.final
+class AnswerToolRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_JSON_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    tool_call_id: _builtins.str
+    """of ToolCalled"""
+    response_json: _builtins.str
+    """a JSON object, at most 65536 bytes: {"output": …} or {"error": …}, or any other"""
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        tool_call_id: _builtins.str = ...,
+        response_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["response_json", b"response_json", "tool_call_id", b"tool_call_id", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnswerToolRequest: _TypeAlias = AnswerToolRequest  # noqa: Y015
+
+@_typing.final
+class AnswerToolResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    outcome: Global___AnswerOutcome.ValueType
+    def __init__(
+        self,
+        *,
+        outcome: Global___AnswerOutcome.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnswerToolResponse: _TypeAlias = AnswerToolResponse  # noqa: Y015

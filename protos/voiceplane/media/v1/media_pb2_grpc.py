@@ -54,6 +54,11 @@ class MediaPlaneStub:
                 request_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.GetStatsRequest.SerializeToString,
                 response_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.GetStatsResponse.FromString,
                 _registered_method=True)
+        self.AnswerTool = channel.unary_unary(
+                '/voiceplane.media.v1.MediaPlane/AnswerTool',
+                request_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolRequest.SerializeToString,
+                response_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolResponse.FromString,
+                _registered_method=True)
 
 
 class MediaPlaneServicer:
@@ -90,6 +95,14 @@ class MediaPlaneServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AnswerTool(self, request, context):
+        """Hands the model a function's answer. NOT_FOUND for a call this node does not hold; INVALID_ARGUMENT when
+        response_json is no JSON object or too long. Answering twice is no error: the outcome says LATE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MediaPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +125,11 @@ def add_MediaPlaneServicer_to_server(servicer, server):
                     servicer.GetStats,
                     request_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.GetStatsRequest.FromString,
                     response_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.GetStatsResponse.SerializeToString,
+            ),
+            'AnswerTool': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnswerTool,
+                    request_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolRequest.FromString,
+                    response_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +240,33 @@ class MediaPlane:
             '/voiceplane.media.v1.MediaPlane/GetStats',
             protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.GetStatsRequest.SerializeToString,
             protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.GetStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnswerTool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceplane.media.v1.MediaPlane/AnswerTool',
+            protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolRequest.SerializeToString,
+            protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolResponse.FromString,
             options,
             channel_credentials,
             insecure,

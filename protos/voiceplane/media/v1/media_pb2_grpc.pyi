@@ -43,6 +43,10 @@ class MediaPlaneStub:
     GetCall: _grpc.UnaryUnaryMultiCallable[_media_pb2.GetCallRequest, _media_pb2.GetCallResponse]
     """NOT_FOUND for a call this node does not hold."""
     GetStats: _grpc.UnaryUnaryMultiCallable[_media_pb2.GetStatsRequest, _media_pb2.GetStatsResponse]
+    AnswerTool: _grpc.UnaryUnaryMultiCallable[_media_pb2.AnswerToolRequest, _media_pb2.AnswerToolResponse]
+    """Hands the model a function's answer. NOT_FOUND for a call this node does not hold; INVALID_ARGUMENT when
+    response_json is no JSON object or too long. Answering twice is no error: the outcome says LATE.
+    """
 
 @_typing.type_check_only
 class MediaPlaneAsyncStub(MediaPlaneStub):
@@ -59,6 +63,10 @@ class MediaPlaneAsyncStub(MediaPlaneStub):
     GetCall: _aio.UnaryUnaryMultiCallable[_media_pb2.GetCallRequest, _media_pb2.GetCallResponse]  # type: ignore[assignment]
     """NOT_FOUND for a call this node does not hold."""
     GetStats: _aio.UnaryUnaryMultiCallable[_media_pb2.GetStatsRequest, _media_pb2.GetStatsResponse]  # type: ignore[assignment]
+    AnswerTool: _aio.UnaryUnaryMultiCallable[_media_pb2.AnswerToolRequest, _media_pb2.AnswerToolResponse]  # type: ignore[assignment]
+    """Hands the model a function's answer. NOT_FOUND for a call this node does not hold; INVALID_ARGUMENT when
+    response_json is no JSON object or too long. Answering twice is no error: the outcome says LATE.
+    """
 
 class MediaPlaneServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -96,5 +104,15 @@ class MediaPlaneServicer(metaclass=_abc_1.ABCMeta):
         request: _media_pb2.GetStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_media_pb2.GetStatsResponse, _abc.Awaitable[_media_pb2.GetStatsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def AnswerTool(
+        self,
+        request: _media_pb2.AnswerToolRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_media_pb2.AnswerToolResponse, _abc.Awaitable[_media_pb2.AnswerToolResponse]]:
+        """Hands the model a function's answer. NOT_FOUND for a call this node does not hold; INVALID_ARGUMENT when
+        response_json is no JSON object or too long. Answering twice is no error: the outcome says LATE.
+        """
 
 def add_MediaPlaneServicer_to_server(servicer: MediaPlaneServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
