@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from media_plane.io.gemini_ws import GeminiEndpoint, closed
+from media_plane.io.gemini_ws import GeminiEndpoint
+from media_plane.io.model_leg import closed
 
 
 @pytest.mark.parametrize(
