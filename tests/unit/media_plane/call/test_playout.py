@@ -39,7 +39,20 @@ def test_clear_says_how_much_was_never_heard() -> None:
     assert playout.clear(1100 * MS) == 0
 
 
-def test_a_mark_is_due_every_200_ms_and_at_the_end_of_a_turn() -> None:
+def test_marks_are_due_every_200_ms_in_the_first_second_and_every_second_after_it() -> None:
+    playout = Playout()
+    due = []
+    for frame in range(1, 201):  # 4 s
+        playout.write(160, 0)
+        if playout.mark_is_due:
+            assert playout.due_mark() == f"m{frame * 160}"
+            due.append(frame * 20)
+    assert due == [200, 400, 600, 800, 1000, 2000, 3000, 4000]
+    playout.write(1600, 60_000 * MS)  # dry meanwhile: the lag has to be learned again
+    assert playout.mark_is_due
+
+
+def test_a_mark_is_due_after_200_ms_and_at_the_end_of_a_turn() -> None:
     playout = Playout()
     assert playout.due_mark(turn_over=True) is None
     playout.write(1599, 0)
@@ -84,7 +97,8 @@ def test_marks_lost_returned_twice_unknown_or_cleared_say_nothing() -> None:
     playout.write(1600, 0)
     name = playout.due_mark()
     assert name is not None
-    assert not playout.returned("never sent", 0)
+    for unknown in ("never sent", "", "m", "m1599", "m-1", "m²", "m" + "9" * 5000):
+        assert not playout.returned(unknown, 0)
     assert playout.returned(name, 200 * MS)
     assert not playout.returned(name, 200 * MS)
     playout.write(1600, 200 * MS)
@@ -98,10 +112,10 @@ def test_marks_lost_returned_twice_unknown_or_cleared_say_nothing() -> None:
 
 def test_marks_that_never_come_back_are_forgotten_not_hoarded() -> None:
     playout = Playout()
-    for _ in range(5000):
-        playout.write(1600, 0)
+    for _ in range(4000):
+        playout.write(8000, 0)
         assert playout.due_mark() is not None
-    assert playout.marks_lost == 5000 - 4096
+    assert playout.marks_lost == 4000 - 1024
 
 
 @pytest.mark.parametrize("seed", range(5))
