@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.figures import Figure
 from bench.load import driver, summary, systems
 from bench.load.generator import Job
+from bench.load.measured import Measured
 from bench.load.process import cores, usage
 
 
@@ -28,17 +28,9 @@ FULL: Final = Plan(levels=(1, 50), rounds=3, settle_s=1.5, measure_s=8.0)
 SHORT: Final = Plan(levels=(20,), rounds=2, settle_s=1.0, measure_s=3.0)
 
 
-@dataclass
-class Comparison:
-    figures: list[Figure]
-    runs: list[dict[str, object]]
-    notes: list[str]
-    unreliable: set[str]  # keys of figures from runs in which the load itself was late or short of time
-
-
 async def compare(
     plan: Plan, logs: Path, say: Callable[[str], None], names: Sequence[str] = systems.NAMES
-) -> Comparison:
+) -> Measured:
     """Run `plan` on the systems `names`: all of them up all the time, one under load at a time.
 
     Raises LoadFailed or ChildFailed when a system cannot take the load at all.
@@ -72,7 +64,7 @@ async def compare(
             run = await load.run(Job(urls, plan.settle_s, plan.measure_s, system.pid))
             measured[where].runs.append(run)
             runs.append(summary.record(system.name, run))
-    outcome = Comparison([], runs, [], set())
+    outcome = Measured(runs=runs)
     for calls in plan.levels:
         level = {name: measured[name, calls] for name in names}
         figures = summary.figures(level, calls)
