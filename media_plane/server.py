@@ -79,10 +79,10 @@ class MediaServer:
         s = self._settings
         warm_up(self._codecs)
         ws_port = await self._twilio.start(s.media_host, s.media_ws_port)
-        self._ws_url = s.media_public_ws_url or f"ws://{s.media_host}:{ws_port}"
+        self._ws_url = s.public_ws_url(ws_port)
         self._grpc = GrpcServer(MediaPlaneService(self.node, s, self._ws_url))
         grpc_port = await self._grpc.start(s.media_host, s.media_grpc_port)
-        self._grpc_address = s.media_grpc_advertise or f"{s.media_host}:{grpc_port}"
+        self._grpc_address = s.grpc_advertise(grpc_port)
         metrics_port = self._metrics.start(s.media_host, s.media_metrics_port)
         self.node.changed = self._registry.changed
         self._tasks = [
@@ -95,9 +95,14 @@ class MediaServer:
             "media_metrics": f"http://{s.media_host}:{metrics_port}/metrics",
         }
 
-    async def run(self) -> None:
-        """Serve until asked to stop, then drain."""
+    async def run(self, lifeline_fd: int | None = None) -> None:
+        """Serve until asked to stop, then drain.
+
+        The end of the pipe `lifeline_fd` asks, too: nobody supervises this node any more.
+        """
         loop = asyncio.get_running_loop()
+        if lifeline_fd is not None:
+            loop.add_reader(lifeline_fd, self._on_lifeline_end, lifeline_fd)
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._on_signal, signum)
         await self._stop.wait()
@@ -124,6 +129,12 @@ class MediaServer:
         log.info("stopping", signal=signal.Signals(signum).name)
         self._stop.set()
 
+    def _on_lifeline_end(self, fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(fd)
+        if not self._stop.is_set():
+            log.warning("stopping: the supervisor is gone")
+            self._stop.set()
+
     def _entry(self) -> NodeEntry:
         return NodeEntry(
             id=self.node.id,
@@ -135,7 +146,8 @@ class MediaServer:
         )
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, lifeline_fd: int | None = None) -> None:
+    """One media node from start to end; `lifeline_fd` as of `MediaServer.run`."""
     logs.configure(settings.environment, settings.log_level)
     sys.setswitchinterval(_SWITCH_S)
     server = MediaServer(settings)
@@ -145,7 +157,7 @@ async def serve(settings: Settings) -> None:
     gc.freeze()
     log.info("serving", node_id=server.node.id, **endpoints)
     _say_ready(endpoints)
-    await server.run()
+    await server.run(lifeline_fd)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -7,10 +7,13 @@ import re
 import socket
 from enum import StrEnum
 from functools import cached_property
+from typing import Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MAX_WORKERS = 128
 
 
 class Resampler(StrEnum):
@@ -44,10 +47,12 @@ class Settings(BaseSettings):
     gemini_setup_timeout_s: float = Field(default=10.0, gt=0)
 
     media_node_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    media_workers: int | Literal["auto"] = 1  # processes; auto: one per usable core
     media_host: str = "127.0.0.1"
     media_ws_port: int = Field(default=8081, ge=0, le=65535)  # 0: any free one
     media_grpc_port: int = Field(default=50051, ge=0, le=65535)
     media_metrics_port: int = Field(default=9102, ge=0, le=65535)
+    # {worker} in these two stands for the worker's number, {port} for the port it bound.
     media_public_ws_url: str = ""  # as Twilio dials it, wss://… in production; empty: media_host and port
     media_grpc_advertise: str = ""  # as the control plane dials it; empty: media_host and port
     media_capacity: int = Field(default=400, ge=1)  # calls, prepared and live
@@ -70,6 +75,23 @@ class Settings(BaseSettings):
             raise ValueError("must start with ws:// or wss://")
         return value.rstrip("/")
 
+    @field_validator("media_public_ws_url", "media_grpc_advertise")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if re.search(r"[{}]", re.sub(r"\{(worker|port)\}", "", value)):
+            raise ValueError("may hold {worker} and {port}, and no other braces")
+        return value
+
+    @field_validator("media_workers", mode="plain")
+    @classmethod
+    def _workers(cls, value: object) -> int | str:
+        text = str(value)
+        if text == "auto":
+            return text
+        if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
+            raise ValueError(f"must be auto, or a number from 1 to {MAX_WORKERS}")
+        return int(text)
+
     @field_validator("media_node_id")
     @classmethod
     def _identifier(cls, value: str) -> str:
@@ -85,3 +107,16 @@ class Settings(BaseSettings):
         if not password or parts.password:
             return self.redis_url
         return urlunsplit(parts._replace(netloc=f":{quote(password, safe='')}@{parts.netloc}"))
+
+    def public_ws_url(self, port: int) -> str:
+        """What Twilio dials, of a node whose WebSocket server is on `port`."""
+        return _addressed(self.media_public_ws_url or f"ws://{self.media_host}:{port}", port)
+
+    def grpc_advertise(self, port: int) -> str:
+        """What the control plane dials, of a node whose gRPC server is on `port`."""
+        return _addressed(self.media_grpc_advertise or f"{self.media_host}:{port}", port)
+
+
+def _addressed(address: str, port: int) -> str:
+    # A supervisor has put in its workers' numbers; a node alone is the first.
+    return address.replace("{worker}", "0").replace("{port}", str(port))
