@@ -54,6 +54,11 @@ class ModelLeg(SocketLeg):
         self._lost = lost
         self._kept: list[bytes] = []
 
+    @property
+    def alive(self) -> bool:
+        """Open as far as is known."""
+        return self._transport is not None and not self._silent
+
     def set_up(self, setup: bytes, user: ModelUser | None = None) -> None:
         """Send the first message. `user` is given the session in the very call stack of setupComplete."""
         self._user = user
