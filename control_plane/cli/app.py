@@ -100,10 +100,28 @@ def demo(
     )
 
 
+@app.command(
+    "bench",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def bench(context: typer.Context) -> None:
+    """Measure the media plane, hold it to a baseline, report: `voiceplane bench --help`."""
+    _become("bench", *context.args)
+
+
 @app.command()
-def media() -> None:
-    """Run one media node: `python -m media_plane`."""
-    _become("media_plane")
+def media(
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Worker processes, each a node pinned to a core (MEDIA_WORKERS); auto: one per usable core.",
+        ),
+    ] = None,
+) -> None:
+    """Run a media node, or several as worker processes: `python -m media_plane`."""
+    _become("media_plane", *([] if workers is None else ["--workers", workers]))
 
 
 @app.command()
@@ -118,9 +136,9 @@ def worker() -> None:
     _become("workflows")
 
 
-def _become(module: str) -> None:
+def _become(module: str, *arguments: str) -> None:
     """Replace this process: signals and exit status are the module's own."""
-    os.execv(sys.executable, [sys.executable, "-m", module])
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
 
 
 def main() -> None:

@@ -50,6 +50,7 @@ DEFAULTS: dict[str, str] = {
     "GEMINI_MODEL": "gemini-3.8-live",
     "GEMINI_VOICE": "Puck",
     "GEMINI_SETUP_TIMEOUT_S": "10",
+    "MEDIA_WORKERS": "1",
     "MEDIA_HOST": "127.0.0.1",
     "MEDIA_CAPACITY": "400",
     "MEDIA_DRAIN_S": "5",
