@@ -23,6 +23,9 @@ from prometheus_client.process_collector import ProcessCollector
 
 from media_plane.call.histogram import Histogram, upper_edge
 from media_plane.dsp.codec import Codecs
+from media_plane.loop.beat import Beat
+from media_plane.loop.collection import Collection
+from media_plane.loop.watchdog import Watchdog
 from media_plane.node import Node
 from media_plane.rpc.outbox import Outbox
 
@@ -95,14 +98,18 @@ class NodeCollector:
             "Call events lost for want of room",
             self._outbox.counts.dropped,
         )
-        held_back = GaugeMetricFamily(
+        yield _held_back(
             "voiceplane_media_resampler_held_back_seconds",
-            "Audio the live resampler keeps to itself, beside its filter's delay",
-            labels=["resampler", "direction"],
+            "Audio the live resampler keeps to itself, beside its filter's delay: recent mean",
+            self._codecs.name,
+            self._codecs.held_back_ms,
         )
-        for direction, held_ms in zip(("up", "down"), self._codecs.held_back_ms, strict=True):
-            held_back.add_metric([self._codecs.name, direction], held_ms / 1000)
-        yield held_back
+        yield _held_back(
+            "voiceplane_media_resampler_held_back_max_seconds",
+            "The most audio the live resampler ever kept to itself",
+            self._codecs.name,
+            self._codecs.most_held_back_ms,
+        )
         added = HistogramMetricFamily(
             "voiceplane_media_added_delay_seconds",
             "Socket read to socket write, per audio message",
@@ -111,14 +118,49 @@ class NodeCollector:
         for direction, histogram in (("up", tally.up_latency), ("down", tally.down_latency)):
             added.add_metric([direction], list(_buckets(histogram)), histogram.total_us / 1e6)
         yield added
+        yield _histogram(
+            "voiceplane_media_response_seconds",
+            "End of the caller's words to the agent's first audio written, per turn",
+            tally.response,
+        )
+
+
+class LoopCollector:
+    """How well the loop keeps its time, and what the garbage collector takes of it."""
+
+    def __init__(self, beat: Beat, watchdog: Watchdog, collection: Collection) -> None:
+        self._beat = beat
+        self._watchdog = watchdog
+        self._collection = collection
+
+    def collect(self) -> Iterator[Metric]:
+        yield _histogram("voiceplane_media_loop_lag_seconds", "How late the loop's pulse was", self._beat.lag)
+        yield _counter(
+            "voiceplane_media_deadline_misses", "Pulses later than a frame's 20 ms", self._beat.misses
+        )
+        yield _counter(
+            "voiceplane_media_loop_stalls", "Times something kept the loop, see the log", self._watchdog.stalls
+        )
+        pauses = HistogramMetricFamily(
+            "voiceplane_media_gc_pause_seconds", "Garbage collections", labels=["generation"]
+        )
+        for generation, histogram in enumerate(self._collection.pauses):
+            pauses.add_metric([str(generation)], list(_buckets(histogram)), histogram.total_us / 1e6)
+        yield pauses
+        yield _gauge(
+            "voiceplane_media_gc_tracked_objects",
+            "Objects the collector would look at: those made since the start",
+            self._collection.tracked(),
+        )
 
 
 class MetricsServer:
     """Serves /metrics. `start` returns the port bound."""
 
-    def __init__(self, collector: NodeCollector) -> None:
+    def __init__(self, *collectors: NodeCollector | LoopCollector) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(collector)
+        for collector in collectors:
+            self._registry.register(collector)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         self._running: tuple[WSGIServer, Thread] | None = None
@@ -151,6 +193,19 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(name, text, value=value)
+
+
+def _held_back(name: str, text: str, resampler: str, up_down_ms: tuple[float, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["resampler", "direction"])
+    for direction, held_ms in zip(("up", "down"), up_down_ms, strict=True):
+        family.add_metric([resampler, direction], held_ms / 1000)
+    return family
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+    return HistogramMetricFamily(
+        name, text, buckets=list(_buckets(histogram)), sum_value=histogram.total_us / 1e6
+    )
 
 
 def _labelled(name: str, text: str, label: str, values: dict[str, int]) -> Metric:

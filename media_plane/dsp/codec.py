@@ -61,7 +61,15 @@ class Codecs(Protocol):
     """Makes both directions of a call; one a process."""
 
     name: str
-    held_back_ms: tuple[float, float]  # audio a direction holds back: up, down
+    uplink_rate: int  # Hz, of what the model is sent: what an uplink's head must say
+
+    @property
+    def held_back_ms(self) -> tuple[float, float]:
+        """Audio that a direction has taken in and not given out, the recent mean: up, down."""
+
+    @property
+    def most_held_back_ms(self) -> tuple[float, float]:
+        """The most that it ever held back in any call: up, down."""
 
     def uplink(self, head: bytes) -> Uplink: ...
     def downlink(self) -> Downlink: ...
@@ -83,16 +91,18 @@ def _state(floats: int, head: bytes) -> NDArray[np.uint8]:
     return state
 
 
+_UPLINKS = {16000: (kernels.uplink, kernels.UP_HEAD), 8000: (kernels.uplink_8k, kernels.UP_8K_HEAD)}
+
+
 class KernelUplink:
     __slots__ = ("buffer", "encode")
 
     max_chars = kernels.MAX_UP_CHARS
 
-    def __init__(self, work: Workspace, head: bytes) -> None:
+    def __init__(self, work: Workspace, head: bytes, rate: int) -> None:
         self.buffer = work.buffer
-        self.encode: Callable[[bytes, int, int], int] = partial(
-            kernels.uplink, work.array, _state(kernels.UP_HEAD, head)
-        )
+        kernel, floats = _UPLINKS[rate]
+        self.encode: Callable[[bytes, int, int], int] = partial(kernel, work.array, _state(floats, head))
 
 
 class KernelDownlink:
@@ -121,16 +131,22 @@ class KernelDownlink:
 
 
 class KernelCodecs:
-    """The live path: fused numba kernels, 1.4 and 1.2 ms of filter delay and nothing held back."""
+    """The live path: fused numba kernels, 1.4 and 1.2 ms of filter delay and nothing held back.
+
+    `uplink_rate` is 16000, or 8000: telephone audio as it is, with no filter and no delay at all.
+    """
 
     name = "kernel"
-    held_back_ms = (0.0, 0.0)
+    held_back_ms = most_held_back_ms = (0.0, 0.0)
 
-    def __init__(self) -> None:
+    def __init__(self, uplink_rate: int = 16000) -> None:
+        if uplink_rate not in _UPLINKS:
+            raise ValueError(f"uplink_rate must be one of {sorted(_UPLINKS)}")
+        self.uplink_rate = uplink_rate
         self._work = Workspace()
 
     def uplink(self, head: bytes) -> KernelUplink:
-        return KernelUplink(self._work, head)
+        return KernelUplink(self._work, head, self.uplink_rate)
 
     def downlink(self) -> KernelDownlink:
         return KernelDownlink(self._work)

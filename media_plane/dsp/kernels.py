@@ -1,4 +1,4 @@
-"""The two fused frame kernels: base64 in one socket's message → base64 in the other's, in one call.
+"""The fused frame kernels: base64 in one socket's message → base64 in the other's, in one call.
 
 Memory. Nothing is allocated. `work` is the process's one workspace: scratch, then room for the outgoing
 message, which is written so that it ends with the workspace's last byte. picows sends a bytearray from an
@@ -6,7 +6,7 @@ offset to its end, so one buffer fits every length; it is written whole each tim
 frames in place. `state` is the call's own. `data` is the peer's message: only read, and only inside [start,
 end).
 
-Both return -1, with the state as if never called, when [start, end) is not base64 (either alphabet) padded to
+All return -1, with the state as if never called, when [start, end) is not base64 (either alphabet) padded to
 a multiple of four, or is longer than the workspace: the caller then takes the slow road, which knows the
 reason.
 
@@ -59,6 +59,7 @@ _UP_FLOATS = 4 * _UP_HISTORY
 _DOWN_FLOATS = 4 * 3 * _DOWN_HISTORY
 _CARRY = 8  # up to 5 bytes of three samples that are not whole yet; the last byte says how many
 UP_HEAD = _UP_FLOATS
+UP_8K_HEAD = 0  # nothing is resampled, so nothing is remembered
 DOWN_HEAD = _DOWN_FLOATS + _CARRY
 
 # `work`, in bytes; every part starts at a multiple of 64.
@@ -67,14 +68,17 @@ _TRIPLETS = (MAX_DOWN_CHARS // 4 * 3 + 5) // 6
 _ROW = _DOWN_HISTORY + _TRIPLETS + 13  # floats of one phase
 _SEXTETS = MAX_DOWN_CHARS
 _BYTES = MAX_DOWN_CHARS // 4 * 3 + 64
+_FILTERED = 3 * _ROW  # the downlink's 8 kHz samples before μ-law, in floats
 _FLOATS = 4 * (3 * _ROW + _TRIPLETS + 15) // 64 * 64
 AUDIO_AT = _SEXTETS + _BYTES + _FLOATS  # the resampled audio stays here: int16 at 16 kHz, or μ-law
+FILTERED_AT = _SEXTETS + _BYTES + 4 * _FILTERED  # and these: float32, left there by `downlink`
 _AUDIO = (4 * _UP_SAMPLES + 63) // 64 * 64
 _MESSAGE = (4 * _UP_SAMPLES + 2) // 3 * 4 + 512  # the longer of the two, and its envelope
 WORK = AUDIO_AT + _AUDIO + _MESSAGE
 MAX_HEAD = 500
 
 _EXPAND = ULAW_TO_PCM.astype(np.float32)
+_LINEAR = ULAW_TO_PCM
 _COMPRESS = PCM14_TO_ULAW
 _LOW, _HIGH, _HALF = np.float32(-32768), np.float32(32767), np.float32(32768.5)
 _ZERO = np.float32(0)
@@ -214,6 +218,30 @@ def uplink(work, state, data, start, end):
 
 
 @kernel(_signature)
+def uplink_8k(work, state, data, start, end):
+    """As `uplink`, for a model that takes telephone audio as it is: base64 → μ-law → 8 kHz int16 → base64.
+
+    `work[AUDIO_AT:]` is left holding the 8 kHz samples.
+    """
+    chars = end - start
+    if chars <= 0 or chars & 3 or chars > MAX_UP_CHARS:
+        return 0 if chars == 0 else -1
+    codes = work[_SEXTETS : _SEXTETS + _BYTES]
+    n = _decode(data, start, end, work[:chars], codes)
+    if n < 0:
+        return -1
+    pcm = work[AUDIO_AT : AUDIO_AT + 2 * n].view(np.int16)
+    total = np.int32(0)
+    for i in range(n):
+        pcm[i] = _LINEAR[codes[i]]
+    for i in range(n):
+        total += abs(np.int32(pcm[i]))
+    message = work[AUDIO_AT + _AUDIO :]
+    begin = _write(message, state[UP_8K_HEAD:], 3, work[AUDIO_AT : AUDIO_AT + 2 * n], 2 * n)
+    return ((total // n) << 48) | (n << 32) | (AUDIO_AT + _AUDIO + begin)
+
+
+@kernel(_signature)
 def downlink(work, state, data, start, end):
     """The model's audio part → Twilio's media message: base64 → 24 kHz int16 → FIR → 8 kHz → μ-law → base64.
 
@@ -246,7 +274,7 @@ def downlink(work, state, data, start, end):
     x0 = floats[: _DOWN_HISTORY + n]
     x1 = floats[_ROW : _ROW + _DOWN_HISTORY + n]
     x2 = floats[2 * _ROW : 2 * _ROW + _DOWN_HISTORY + n]
-    out = floats[3 * _ROW : 3 * _ROW + n]
+    out = floats[_FILTERED : _FILTERED + n]
     ulaw = work[AUDIO_AT : AUDIO_AT + n]
     for i in range(_DOWN_HISTORY):
         x0[i] = history[i]

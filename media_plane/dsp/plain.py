@@ -8,7 +8,6 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import soxr
@@ -16,19 +15,11 @@ from numpy.typing import NDArray
 
 from media_plane.dsp.filters import down_taps, up_taps
 from media_plane.dsp.g711 import compress, expand
+from media_plane.dsp.held_back import HeldBack, Metered, Pcm, Resampler
 from media_plane.dsp.kernels import MAX_DOWN_CHARS, MAX_UP_CHARS
-
-Pcm = NDArray[np.int16]
 
 _ROOM = 64 * 1024  # of the outgoing message
 _STANDARD = bytes.maketrans(b"-_", b"+/")
-
-
-class Resampler(Protocol):
-    """A stream of int16 in, a stream of int16 out, of any lengths."""
-
-    def process(self, pcm: Pcm) -> Pcm: ...
-    def reset(self) -> None: ...
 
 
 class FirResampler:
@@ -60,7 +51,7 @@ class FirResampler:
 
 
 class SoxrResampler:
-    """python-soxr's stream. It holds audio back and lets it go in lumps: see `held_back_ms`."""
+    """python-soxr's stream, int16. It holds audio back and lets it go in lumps, but for QQ's quality."""
 
     def __init__(self, rate_in: int, rate_out: int, quality: str) -> None:
         self._make: Callable[[], soxr.ResampleStream] = lambda: soxr.ResampleStream(
@@ -75,8 +66,18 @@ class SoxrResampler:
         self._stream = self._make()
 
 
+class Unchanged:
+    """The resampler between equal rates."""
+
+    def process(self, pcm: Pcm) -> Pcm:
+        return pcm
+
+    def reset(self) -> None:
+        pass
+
+
 class PlainUplink:
-    """base64 μ-law → base64 16 kHz PCM. See `codec.Uplink`."""
+    """base64 μ-law → base64 PCM at the resampler's rate. See `codec.Uplink`."""
 
     max_chars = MAX_UP_CHARS
 
@@ -91,8 +92,8 @@ class PlainUplink:
             return 0 if ulaw is not None else -1
         pcm = expand(ulaw)
         level = int(np.abs(pcm.astype(np.int32)).sum()) // len(pcm)
-        pcm16k = self._resampler.process(pcm)
-        offset = _write(self.buffer, self._head, pcm16k.tobytes(), b'"}}}') if len(pcm16k) else 0
+        resampled = self._resampler.process(pcm)
+        offset = _write(self.buffer, self._head, resampled.tobytes(), b'"}}}') if len(resampled) else 0
         return (level << 48) | (len(ulaw) << 32) | offset
 
 
@@ -134,31 +135,39 @@ class PlainDownlink:
 class PlainCodecs:
     """Both directions over one kind of resampler: `fir` (the twin), or SOXR at QQ, HQ or VHQ quality."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, uplink_rate: int = 16000) -> None:
+        if uplink_rate not in (8000, 16000):
+            raise ValueError("uplink_rate must be one of [8000, 16000]")
         self.name = name
+        self.uplink_rate = uplink_rate
         self._buffer = bytearray(_ROOM)
-        self.held_back_ms = _HELD_BACK_MS[name]
+        self._up_held, self._down_held = HeldBack(), HeldBack()
+
+    @property
+    def held_back_ms(self) -> tuple[float, float]:
+        return self._up_held.mean_ms, self._down_held.mean_ms
+
+    @property
+    def most_held_back_ms(self) -> tuple[float, float]:
+        return self._up_held.most_ms, self._down_held.most_ms
 
     def uplink(self, head: bytes) -> PlainUplink:
-        return PlainUplink(self._buffer, head, self._resampler(8000, 16000))
+        return PlainUplink(self._buffer, head, self._resampler(8000, self.uplink_rate, self._up_held))
 
     def downlink(self) -> PlainDownlink:
-        return PlainDownlink(self._buffer, self._resampler(24000, 8000))
+        return PlainDownlink(self._buffer, self._resampler(24000, 8000, self._down_held))
 
-    def _resampler(self, rate_in: int, rate_out: int) -> Resampler:
-        if self.name == "fir":
-            return FirResampler(up_taps(), 2, 1) if rate_in == 8000 else FirResampler(down_taps(), 1, 3)
-        return SoxrResampler(rate_in, rate_out, self.name.removeprefix("soxr-").upper())
-
-
-# Measured with noise: audio taken in but not given out, on average over a minute of 20 ms frames (8 → 16 kHz)
-# and of 40 ms parts (24 → 8 kHz). It comes out in lumps: SOXR HQ 8 → 16 kHz holds between 12 and 115 ms.
-_HELD_BACK_MS = {
-    "fir": (0.0, 0.0),
-    "soxr-qq": (0.25, 0.0),
-    "soxr-hq": (64.0, 43.0),
-    "soxr-vhq": (64.0, 85.0),
-}
+    def _resampler(self, rate_in: int, rate_out: int, held: HeldBack) -> Resampler:
+        inner: Resampler
+        if rate_in == rate_out:
+            inner = Unchanged()
+        elif self.name != "fir":
+            inner = SoxrResampler(rate_in, rate_out, self.name.removeprefix("soxr-").upper())
+        elif rate_in == 8000:
+            inner = FirResampler(up_taps(), 2, 1)
+        else:
+            inner = FirResampler(down_taps(), 1, 3)
+        return Metered(inner, rate_in, rate_out, held)
 
 
 def _decode(data: bytes, start: int, end: int, most: int) -> NDArray[np.uint8] | None:

@@ -16,11 +16,18 @@ from typing import Any
 from media_plane.errors import PeerError
 
 MAX_MESSAGE = 16 * 1024 * 1024
-AUDIO_HEAD = b'{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=16000","data":"'
 AUDIO_TAIL = b'"}}}'
 _DOWN_RATE = 24000
 _PROBE = "+a/0="  # no text that an audio part could hold
 _URL_SAFE = str.maketrans("-_", "+/")
+
+
+def audio_head(rate: int) -> bytes:
+    """What comes before the base64 of caller audio, 16-bit PCM at `rate` Hz; AUDIO_TAIL comes after it."""
+    return b'{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=%d","data":"' % rate
+
+
+AUDIO_HEAD = audio_head(16000)
 
 
 @dataclass(frozen=True, slots=True)
