@@ -226,7 +226,7 @@ class GeminiPool:
             if key != SOCKET and _is_refused(failure):
                 self._policy.refused(key, now_ns)
         self.counts.failures[kind] += 1
-        log.info("a connection was not warmed", level=_level(key), reason=str(failure))
+        log.info("a connection was not warmed", kind=_level(key), reason=str(failure))
 
     def _lost(self, leg: ModelLeg, failure: ModelFailure) -> None:
         """A warm one has ended or is about to."""
