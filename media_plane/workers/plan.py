@@ -41,7 +41,7 @@ def worker_count(settings: Settings, cores: Cores) -> int:
 
 
 def make_plan(settings: Settings, count: int, cores: Cores) -> list[Worker]:
-    """Raises UnfitSettings. More workers than cores share them in turn."""
+    """For `count` of at least two. Raises UnfitSettings. More workers than cores share them in turn."""
     addresses = {
         "MEDIA_PUBLIC_WS_URL": settings.media_public_ws_url,
         "MEDIA_GRPC_ADVERTISE": settings.media_grpc_advertise,
