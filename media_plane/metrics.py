@@ -139,7 +139,9 @@ class LoopCollector:
             "voiceplane_media_deadline_misses", "Pulses later than a frame's 20 ms", self._beat.misses
         )
         yield _counter(
-            "voiceplane_media_loop_stalls", "Times something kept the loop, see the log", self._watchdog.stalls
+            "voiceplane_media_loop_stalls",
+            "Times something kept the loop, see the log",
+            self._watchdog.stalls,
         )
         pauses = HistogramMetricFamily(
             "voiceplane_media_gc_pause_seconds", "Garbage collections", labels=["generation"]

@@ -14,8 +14,8 @@ from media_plane.call.lifecycle import State
 from media_plane.call.tally import Tally
 from media_plane.dsp.codec import Codecs
 from media_plane.errors import CallRefused, ModelFailure
+from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_setup import live_config, setup_message
-from media_plane.io.gemini_ws import GeminiEndpoint, open_session
 from media_plane.session import CallConfig, CallSession
 from media_plane.wire.events import CallEvent, EndReason, MediaSummary
 
@@ -75,7 +75,7 @@ class Node:
         *,
         node_id: str,
         capacity: int,
-        endpoint: GeminiEndpoint,
+        pool: GeminiPool,
         codecs: Codecs,
         emit: Callable[[CallEvent], None],
         changed: Callable[[], None] = lambda: None,
@@ -86,7 +86,7 @@ class Node:
         self.counters = Counters()
         self._tally = Tally()  # of calls that are over
         self.changed = changed
-        self._endpoint = endpoint
+        self.pool = pool
         self._codecs = codecs
         self._emit = emit
         self._calls: dict[str, Prepared] = {}
@@ -101,6 +101,11 @@ class Node:
     def sessions(self) -> list[CallSession]:
         """Prepared and live."""
         return [call.session for call in self._calls.values()]
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are calls, prepared or live."""
+        return bool(self._calls)
 
     @property
     def calls_live(self) -> int:
@@ -197,7 +202,7 @@ class Node:
         request = call.request
         setup = setup_message(request.model, live_config(request.system_prompt, request.voice))
         try:
-            return await open_session(self._endpoint, call.session, setup)
+            return await self.pool.open(call.session, setup)
         except ModelFailure as failure:
             self.counters.failures["retryable" if failure.retryable else "final"] += 1
             log.warning(
@@ -249,6 +254,7 @@ class Node:
         """Take no new calls, give up prepared ones, let live ones finish for `grace_s`, then end them."""
         self.draining = True
         self.changed()
+        await self.pool.close()
         now_ns = monotonic_ns()
         for session in self.sessions:
             if session.start_ns == 0:

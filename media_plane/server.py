@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import signal
@@ -20,9 +19,13 @@ from media_plane import logs
 from media_plane.dsp.codec import Codecs, KernelCodecs
 from media_plane.dsp.plain import PlainCodecs
 from media_plane.dsp.warmup import warm_up
+from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_ws import GeminiEndpoint
 from media_plane.io.twilio_ws import TwilioServer
-from media_plane.metrics import MetricsServer, NodeCollector
+from media_plane.loop.beat import Beat
+from media_plane.loop.collection import Collection
+from media_plane.loop.watchdog import Watchdog
+from media_plane.metrics import LoopCollector, MetricsServer, NodeCollector
 from media_plane.node import Node
 from media_plane.rpc.outbox import Outbox
 from media_plane.rpc.registry import NodeEntry, Registry
@@ -52,21 +55,28 @@ class MediaServer:
             ttl_s=settings.redis_session_ttl,
             epoch_ns=time_ns() - monotonic_ns(),
         )
+        endpoint = GeminiEndpoint(
+            base_url=settings.gemini_base_url,
+            api_version=settings.gemini_api_version,
+            api_key=settings.gemini_api_key.get_secret_value(),
+            setup_timeout_s=settings.gemini_setup_timeout_s,
+            ssl_context=ssl.create_default_context(),
+        )
         self.node = Node(
             node_id=settings.media_node_id,
             capacity=settings.media_capacity,
-            endpoint=GeminiEndpoint(
-                base_url=settings.gemini_base_url,
-                api_version=settings.gemini_api_version,
-                api_key=settings.gemini_api_key.get_secret_value(),
-                setup_timeout_s=settings.gemini_setup_timeout_s,
-                ssl_context=ssl.create_default_context(),
-            ),
+            pool=GeminiPool.of(settings, endpoint),
             codecs=self._codecs,
             emit=self._outbox.append,
         )
         self._twilio = TwilioServer(self.node)
-        self._metrics = MetricsServer(NodeCollector(self.node, self._outbox, self._codecs))
+        self._collection = Collection(monotonic_ns())
+        self._beat = Beat(self._between_frames)
+        self._watchdog = Watchdog(self._beat)
+        self._metrics = MetricsServer(
+            NodeCollector(self.node, self._outbox, self._codecs),
+            LoopCollector(self._beat, self._watchdog, self._collection),
+        )
         self._ws_url = ""
         self._grpc_address = ""
         self._grpc: GrpcServer | None = None
@@ -84,7 +94,10 @@ class MediaServer:
         grpc_port = await self._grpc.start(s.media_host, s.media_grpc_port)
         self._grpc_address = s.grpc_advertise(grpc_port)
         metrics_port = self._metrics.start(s.media_host, s.media_metrics_port)
+        self._beat.start()
+        self._watchdog.start()
         self.node.changed = self._registry.changed
+        self.node.pool.start()
         self._tasks = [
             asyncio.create_task(self._outbox.run(), name="outbox"),
             asyncio.create_task(self._registry.run(), name="registry"),
@@ -119,8 +132,17 @@ class MediaServer:
         await self._registry.remove()
         await self._grpc.stop(grace_s=1.0)
         self._metrics.stop()
+        self._watchdog.stop()
+        self._beat.stop()
         await self._redis.aclose()
         log.info("stopped")
+
+    def take_over_collection(self) -> None:
+        """From now on garbage is collected between frames; what exists is never looked at again."""
+        self._collection.take_over()
+
+    def _between_frames(self, now_ns: int) -> None:
+        self._collection.run(self.node.busy, now_ns)
 
     def _on_signal(self, signum: int) -> None:
         if self._stop.is_set():
@@ -152,9 +174,7 @@ async def serve(settings: Settings, lifeline_fd: int | None = None) -> None:
     sys.setswitchinterval(_SWITCH_S)
     server = MediaServer(settings)
     endpoints = await server.start()
-    # What exists now lives as long as the process: the collector need never look at it again.
-    gc.collect()
-    gc.freeze()
+    server.take_over_collection()
     log.info("serving", node_id=server.node.id, **endpoints)
     _say_ready(endpoints)
     await server.run(lifeline_fd)

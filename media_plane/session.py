@@ -88,6 +88,7 @@ class CallSession:
         self._encode = self._up.encode
         self._speech_frame = self._conversation.speech.frame
         self._observe_up = self.tally.up_latency.observe
+        self._observe_down = self.tally.down_latency.observe
         self._shape = gemini.AudioShape()
         self._payload_at: Callable[[bytes], int] = twilio.no_media
 
@@ -189,9 +190,10 @@ class CallSession:
         else:
             caller.send(self._down.buffer, result & OFFSET)
             written_ns = self._clock()
-            self.tally.down_latency.observe((written_ns - now_ns) // 1000)
+            self._observe_down((written_ns - now_ns) // 1000)
             self._written(samples, written_ns)
-            self._mark_if_due(caller)
+            if self._playout.mark_is_due:
+                self._send_mark(caller)
         return True
 
     def _written(self, samples: int, now_ns: int) -> None:
@@ -200,9 +202,11 @@ class CallSession:
             self._first_audio_ns = now_ns
         self.tally.agent_samples += samples
         self._playout.write(samples, now_ns)
-        self._emit_all(self._conversation.agent_audio(samples, now_ns), now_ns)
+        begun = self._conversation.agent_audio(samples, now_ns)
+        if begun:
+            self._emit_all(begun, now_ns)
 
-    def _mark_if_due(self, caller: Leg, *, turn_over: bool = False) -> None:
+    def _send_mark(self, caller: Leg, *, turn_over: bool = False) -> None:
         name = self._playout.due_mark(turn_over=turn_over)
         if name is not None:
             caller.send_text(twilio.mark(self.stream_sid, name))
@@ -226,7 +230,7 @@ class CallSession:
         self.tally.agent_samples += len(held)
         self._playout.write(len(held), self._first_audio_ns)
         self._conversation.played_until(self._playout.end_ns)
-        self._mark_if_due(caller, turn_over=True)
+        self._send_mark(caller, turn_over=True)
 
     def _on_model(self, message: gemini.ServerMessage, now_ns: int) -> None:
         """Everything one frame says, in the order in which it makes sense."""
@@ -245,7 +249,7 @@ class CallSession:
         if message.generation_complete or message.turn_complete:
             conversation.turns.generated()
             if self._caller is not None and self.start_ns:
-                self._mark_if_due(self._caller, turn_over=True)
+                self._send_mark(self._caller, turn_over=True)
         if message.turn_complete:
             conversation.turns.complete(now_ns, self._playout.end_ns)
         if message.prompt_tokens >= 0:
@@ -369,6 +373,8 @@ class CallSession:
         self._ended(self)
 
     def _emit(self, body: Body, now_ns: int) -> None:
+        if isinstance(body, events.TurnCompleted) and body.response_ms >= 0:
+            self.tally.response.observe(body.response_ms * 1000)
         offset_ms = (now_ns - self.start_ns) // 1_000_000 if self.start_ns else -1
         self._emit_event(events.CallEvent(self.config.workflow_id, self.next_seq, now_ns, offset_ms, body))
         self.next_seq += 1

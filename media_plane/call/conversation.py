@@ -7,6 +7,8 @@ count from the stream's start, when it is written.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from media_plane.call.speech import SpeechDetector
 from media_plane.call.transcript import Transcript
 from media_plane.call.turn import Turn, Turns
@@ -35,12 +37,12 @@ class Conversation:
         """All that waited has been written and will have been played at `played_ns`."""
         self.turns.rearm(played_ns)
 
-    def agent_audio(self, samples: int, now_ns: int) -> list[Body]:
+    def agent_audio(self, samples: int, now_ns: int) -> Sequence[Body]:
         """Audio of the agent was written, or put by while the stream has not started."""
         turn = self.turns.current
         if turn is not None and not self.turns.needs_new():
             turn.samples += samples
-            return []
+            return ()
         done = self.finish(now_ns)
         playing = self._start_ns > 0
         self.turns.begin(now_ns, self.speech.stopped_ns, playing=playing).samples = samples

@@ -11,12 +11,13 @@ class Tally:
 
     __slots__ = (
         *("agent_samples", "caller_samples", "down_latency", "dropped_down", "dropped_up", "interruptions"),
-        *("marks_returned", "peer_errors", "prompt_tokens", "response_tokens", "up_latency"),
+        *("marks_returned", "peer_errors", "prompt_tokens", "response", "response_tokens", "up_latency"),
     )
 
     def __init__(self) -> None:
         self.up_latency = Histogram()  # µs a frame spent here, caller → model
         self.down_latency = Histogram()  # model → caller
+        self.response = Histogram()  # µs from the end of the caller's words to the answer's first audio
         self.caller_samples = 0  # 8 kHz
         self.agent_samples = 0  # 8 kHz, written to Twilio
         self.dropped_up = 0  # audio messages not sent on
@@ -30,6 +31,7 @@ class Tally:
     def add(self, other: Tally) -> None:
         self.up_latency.merge(other.up_latency)
         self.down_latency.merge(other.down_latency)
+        self.response.merge(other.response)
         self.caller_samples += other.caller_samples
         self.agent_samples += other.agent_samples
         self.dropped_up += other.dropped_up

@@ -31,8 +31,8 @@ TOOLS = "tools"
 TOOLS_LENGTH = 100_000  # entries, roughly; workers delete what is done, so that only their absence fills it
 RETRY_S = (0.1, 0.2, 0.5, 1.0)  # the last one for ever
 
-# One command and one answer whatever the number of events: with a command each, packing and parsing them would
-# keep the loop from its audio for milliseconds when hundreds of calls talk.
+# One command and one answer whatever the number of events: with a command each, packing and parsing them
+# would keep the loop from its audio for milliseconds when hundreds of calls talk.
 # KEYS: streams. ARGV, for each of them: the length to keep, seconds to live (0: as they are), the number of
 # entries, the entries.
 _WRITE = """
