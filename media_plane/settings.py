@@ -45,6 +45,16 @@ class Settings(BaseSettings):
     # Some refused setups are answered with silence, so the wait for setupComplete (usually 0.3 s) must end by
     # itself.
     gemini_setup_timeout_s: float = Field(default=10.0, gt=0)
+    # Warm connections to the model: docs/pool.md.
+    gemini_pool_max: int = Field(default=16, ge=0)  # of both levels; 0: no pool
+    gemini_pool_sockets_min: int = Field(default=2, ge=0)
+    gemini_pool_sessions_min: int = Field(default=0, ge=0)  # for each setup asked for lately
+    gemini_pool_sessions_max: int = Field(default=8, ge=0)  # for each setup
+    gemini_pool_opening: int = Field(default=4, ge=1)  # at once
+    gemini_pool_socket_age_s: float = Field(default=30.0, gt=0)  # the service cuts sockets that say nothing
+    # A connection is cut after about ten minutes, which a call should have for itself.
+    gemini_pool_session_age_s: float = Field(default=120.0, gt=0)
+    gemini_pool_window_s: float = Field(default=60.0, gt=0)  # over which the rate of calls is taken
 
     media_node_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     media_workers: int | Literal["auto"] = 1  # processes; auto: one per usable core
