@@ -6,15 +6,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from media_plane.dsp import kernels
+from media_plane.dsp import kernels, resample
 from media_plane.dsp.design import lowpass
 from media_plane.dsp.filters import (
     DOWN_DELAY_MS,
     PASS_HZ,
     STOP_HZ,
     UP_DELAY_MS,
+    WIDE_DOWN_DELAY_MS,
+    WIDE_PASS_HZ,
+    WIDE_STOP_HZ,
     down_taps,
     up_taps,
+    wide_down_taps,
 )
 
 CASES = [(up_taps() / 2, 16_000), (down_taps(), 24_000)]
@@ -56,6 +60,15 @@ def test_the_kernels_hold_the_designed_coefficients() -> None:
     assert np.count_nonzero(up[1::2]) == 1
     assert up[23] == 1.0
     assert np.allclose(kernels.DOWN_PHASES, down[::-1].reshape(20, 3).T, atol=1e-6)
+
+
+def test_the_wideband_filter_keeps_what_speech_has_to_7_khz_and_lets_nothing_fold_onto_it() -> None:
+    taps = wide_down_taps()
+    gain = response_db(taps, 48_000, 0, WIDE_PASS_HZ)
+    assert max(gain) - min(gain) <= 0.1
+    assert max(response_db(taps, 48_000, WIDE_STOP_HZ, 24_000)) <= -70
+    assert (len(taps) - 1) / 2 / 48 == pytest.approx(WIDE_DOWN_DELAY_MS)
+    assert np.allclose(resample._WIDE, taps[::-1].reshape(28, 3).T, atol=1e-6)
 
 
 def test_an_odd_number_of_taps_is_refused() -> None:
