@@ -10,15 +10,17 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import random
 from time import monotonic_ns
 
 import structlog
 
-from media_plane.call.pool_policy import SOCKET, PoolPolicy
+from media_plane.call.pool_policy import SOCKET, PoolLimits, PoolPolicy
 from media_plane.errors import CloseCode, ModelFailure
 from media_plane.io import gemini_ws
 from media_plane.io.gemini_ws import GeminiEndpoint
 from media_plane.io.model_leg import GO_AWAY, ModelLeg, ModelUser
+from media_plane.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +65,22 @@ class GeminiPool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
+
+    @classmethod
+    def of(cls, settings: Settings, endpoint: GeminiEndpoint) -> GeminiPool:
+        """As the settings GEMINI_POOL_* say."""
+        s = settings
+        limits = PoolLimits(
+            total=s.gemini_pool_max,
+            sockets_min=s.gemini_pool_sockets_min,
+            sessions_min=s.gemini_pool_sessions_min,
+            sessions_max=s.gemini_pool_sessions_max,
+            opening=s.gemini_pool_opening,
+            socket_age_ns=int(s.gemini_pool_socket_age_s * 1e9),
+            session_age_ns=int(s.gemini_pool_session_age_s * 1e9),
+            window_ns=int(s.gemini_pool_window_s * 1e9),
+        )
+        return cls(endpoint, PoolPolicy(limits, random))
 
     # -- what others ask --
 

@@ -290,6 +290,7 @@ async def media_plane(redis_url: str = NOWHERE, **settings: Any) -> AsyncIterato
             "redis_url": redis_url,
             "gemini_base_url": gemini.url,
             "gemini_api_key": "a-key",
+            "gemini_pool_max": 0,  # a model's socket is a call's
             "media_node_id": f"node-{uuid.uuid4().hex[:8]}",
             "media_ws_port": 0,
             "media_grpc_port": 0,
