@@ -20,6 +20,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from media_plane.call.histogram import Histogram, upper_edge
 from media_plane.dsp.codec import Codecs
@@ -41,7 +42,7 @@ def resident_bytes() -> int:
         return 0
 
 
-class NodeCollector:
+class NodeCollector(Collector):
     """Names and units of every figure this node gives."""
 
     def __init__(self, node: Node, outbox: Outbox, codecs: Codecs) -> None:
@@ -125,7 +126,7 @@ class NodeCollector:
         )
 
 
-class LoopCollector:
+class LoopCollector(Collector):
     """How well the loop keeps its time, and what the garbage collector takes of it."""
 
     def __init__(self, beat: Beat, watchdog: Watchdog, collection: Collection) -> None:
@@ -159,7 +160,7 @@ class LoopCollector:
 class MetricsServer:
     """Serves /metrics. `start` returns the port bound."""
 
-    def __init__(self, *collectors: NodeCollector | LoopCollector) -> None:
+    def __init__(self, *collectors: Collector) -> None:
         self._registry = CollectorRegistry()
         for collector in collectors:
             self._registry.register(collector)

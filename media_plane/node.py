@@ -67,6 +67,24 @@ class Counters:
     failures: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(slots=True)
+class Unanswered:
+    """Calls that were prepared and that nobody answered: what they cost. Only grows."""
+
+    calls: Counter[str] = field(default_factory=Counter)  # by end reason
+    sessions: int = 0  # of the model, that were open for them and are released
+    audio_ms: int = 0  # of agent audio, made and never played
+    prompt_tokens: int = 0
+    response_tokens: int = 0
+
+    def add(self, session: CallSession, reason: str, *, opened: bool) -> None:
+        self.calls[reason] += 1
+        self.sessions += opened
+        self.audio_ms += session.unplayed_ms
+        self.prompt_tokens += session.tally.prompt_tokens
+        self.response_tokens += session.tally.response_tokens
+
+
 class Node:
     """`changed` is called whenever the number of calls or `draining` changes."""
 
@@ -84,6 +102,7 @@ class Node:
         self.capacity = capacity
         self.draining = False
         self.counters = Counters()
+        self.unanswered = Unanswered()
         self._tally = Tally()  # of calls that are over
         self.changed = changed
         self.pool = pool
@@ -216,12 +235,16 @@ class Node:
     def _ended(self, session: CallSession) -> None:
         """A session has ended by itself or by us; called by it, once."""
         call = self._calls[session.config.workflow_id]
-        if call.opening is not None and not call.opening.done():
+        opened = call.opening is not None and call.opening.done()
+        if call.opening is not None and not opened:
             call.opening.cancel()
         assert session.end_reason is not None, "a session ended without a reason"
-        self.counters.ended[session.end_reason.name.lower()] += 1
+        reason = session.end_reason.name.lower()
+        self.counters.ended[reason] += 1
+        if not session.start_ns:
+            self.unanswered.add(session, reason, opened=opened)
         self._tally.add(session.tally)
-        log.info("call ended", workflow_id=session.config.workflow_id, reason=session.end_reason.name.lower())
+        log.info("call ended", workflow_id=session.config.workflow_id, reason=reason)
         self._forget(session)
 
     def _forget(self, session: CallSession) -> None:

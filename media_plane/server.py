@@ -27,6 +27,7 @@ from media_plane.loop.collection import Collection
 from media_plane.loop.watchdog import Watchdog
 from media_plane.metrics import LoopCollector, MetricsServer, NodeCollector
 from media_plane.node import Node
+from media_plane.pool_metrics import PoolCollector
 from media_plane.rpc.outbox import Outbox
 from media_plane.rpc.registry import NodeEntry, Registry
 from media_plane.rpc.service import GrpcServer, MediaPlaneService
@@ -76,6 +77,7 @@ class MediaServer:
         self._metrics = MetricsServer(
             NodeCollector(self.node, self._outbox, self._codecs),
             LoopCollector(self._beat, self._watchdog, self._collection),
+            PoolCollector(self.node),
         )
         self._ws_url = ""
         self._grpc_address = ""

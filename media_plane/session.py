@@ -309,6 +309,11 @@ class CallSession:
         """Whether a stream with the right token may attach now."""
         return self._caller is None and self.state in (State.PREPARING, State.READY)
 
+    @property
+    def unplayed_ms(self) -> int:
+        """Agent audio that waits."""
+        return len(self._held) // 8
+
     def attach_caller(self, leg: Leg) -> None:
         """Twilio's socket is open and presented the token."""
         assert self.takes_stream, "a stream attaches to a call that takes none"
