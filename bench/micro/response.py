@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Pcm = NDArray[np.int16]
-Process = Callable[[Pcm], Pcm]
+Process = Callable[[Pcm], NDArray[Any]]
 
 PERIOD_S: Final = 0.15  # of the sound: a grid of 6.7 Hz
 _PERIODS: Final = 8
@@ -67,17 +67,28 @@ class Response:
         return (self.hz[step:] + self.hz[:-step]) / 2, delay
 
 
-def measure(process: Process, rate_in: int, rate_out: int, chunk: int) -> Response:
-    """Run a fresh resampler on the sound, `chunk` samples a call. The rates' ratio is a whole number."""
+def measure(
+    process: Process,
+    rate_in: int,
+    rate_out: int,
+    chunk: int,
+    carried: Callable[[Pcm], Pcm] = lambda pcm: pcm,
+) -> Response:
+    """Run a fresh resampler on the sound, `chunk` samples a call. The rates' ratio is a whole number.
+
+    `carried`: the sound as the wire before a resampler to a higher rate carries it, μ-law for one.
+    """
     if rate_out >= rate_in:
-        return _raised(process, rate_in, rate_out, chunk)
+        return _raised(process, rate_in, rate_out, chunk, carried)
     return _lowered(process, rate_in, rate_out, chunk)
 
 
-def _raised(process: Process, rate_in: int, rate_out: int, chunk: int) -> Response:
+def _raised(
+    process: Process, rate_in: int, rate_out: int, chunk: int, carried: Callable[[Pcm], Pcm]
+) -> Response:
     period = round(rate_in * PERIOD_S)
     ratio = rate_out // rate_in
-    sound = _sound(np.arange(1, (period + 1) // 2), period)
+    sound = carried(_sound(np.arange(1, (period + 1) // 2), period))
     given = np.fft.fft(sound)
     heard = np.fft.rfft(_period_of(process, sound, period * ratio, chunk))
     k = np.arange(heard.size)

@@ -6,6 +6,8 @@ errors of pass band and stop band level out, which is the equiripple (minimax) f
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,10 +29,16 @@ def _minimax(
 
 
 def lowpass(
-    taps: int, rate_hz: float, pass_hz: float, stop_hz: float, stop_weight: float
+    taps: int,
+    rate_hz: float,
+    pass_hz: float,
+    stop_hz: float,
+    pass_weight: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    stop_weight: float,
 ) -> NDArray[np.float64]:
-    """An even number of taps, gain 1 up to `pass_hz`, `stop_weight` times stricter from `stop_hz` on.
+    """An even number of taps, gain 1 up to `pass_hz`, gain 0 from `stop_hz` on.
 
+    `pass_weight`: Hz → how much an error there counts; one past `stop_hz` counts `stop_weight`.
     Returns `taps` coefficients, symmetric; group delay (taps - 1) / 2 samples.
     """
     if taps % 2:
@@ -38,7 +46,7 @@ def lowpass(
     f = np.concatenate([np.linspace(0, pass_hz, _GRID // 3), np.linspace(stop_hz, rate_hz / 2, _GRID)])
     passband = f <= pass_hz
     basis = 2 * np.cos(2 * np.pi * f[:, None] / rate_hz * (np.arange(taps // 2) + 0.5))
-    half = _minimax(basis, passband.astype(np.float64), np.where(passband, 1.0, stop_weight))
+    half = _minimax(basis, passband.astype(np.float64), np.where(passband, pass_weight(f), stop_weight))
     return np.concatenate([half[::-1], half])
 
 

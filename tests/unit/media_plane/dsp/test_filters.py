@@ -73,4 +73,4 @@ def test_the_wideband_filter_keeps_what_speech_has_to_7_khz_and_lets_nothing_fol
 
 def test_an_odd_number_of_taps_is_refused() -> None:
     with pytest.raises(ValueError, match="taps must be even"):
-        lowpass(61, 24_000, PASS_HZ, STOP_HZ, 1)
+        lowpass(61, 24_000, PASS_HZ, STOP_HZ, np.ones_like, 1)
