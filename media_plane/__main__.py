@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Iterable
 from typing import NoReturn
@@ -63,7 +64,10 @@ def _run_workers(settings: Settings) -> int:
     logs.configure(settings.environment, settings.log_level)
 
     async def supervise() -> int:
-        return await Supervisor(plan, drain_s=settings.media_drain_s).run()
+        supervisor = Supervisor(plan, drain_s=settings.media_drain_s)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, supervisor.stop, number)
+        return await supervisor.run()
 
     return asyncio.run(supervise())
 

@@ -27,16 +27,23 @@ from media_plane.workers.restarts import MAX_FAILED_STARTS, Restarts
 
 log = structlog.get_logger(__name__)
 
-_AFTER_DRAIN_S = 15.0  # beyond the drain: the last events, sockets, the interpreter's end
+AFTER_DRAIN_S = 15.0  # beyond the drain: the last events, sockets, the interpreter's end
 _LAST_WORD_S = 2.0  # between a second signal and SIGKILL
 
 
 class Supervisor:
-    """`run` once; it returns the exit status."""
+    """`run` once; it returns the exit status. `stop` is what signals call."""
 
-    def __init__(self, plan: Sequence[Worker], *, drain_s: float, command: Command = worker_command) -> None:
+    def __init__(
+        self,
+        plan: Sequence[Worker],
+        *,
+        drain_s: float,
+        after_drain_s: float = AFTER_DRAIN_S,
+        command: Command = worker_command,
+    ) -> None:
         self._plan = plan
-        self._drain_s = drain_s
+        self._patience_s = drain_s + after_drain_s
         self._command = command
         self._children: dict[int, Child] = {}
         self._serving: dict[int, dict[str, Any]] = {}  # what each worker said it bound
@@ -48,10 +55,7 @@ class Supervisor:
         self._lifeline, self._lifeline_end = os.pipe()
 
     async def run(self) -> int:
-        """Until a signal, or until a worker can't be started: 0 only when every worker ended in order."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
+        """Until `stop`, or until a worker can't be started: 0 only when every worker ended in order."""
         keepers = [asyncio.create_task(self._keep(worker)) for worker in self._plan]
         await self._stop.wait()
         for child in self._children.values():
@@ -63,6 +67,18 @@ class Supervisor:
         os.close(self._lifeline)
         log.info("all workers ended", status=self._status)
         return self._status
+
+    def stop(self, number: int) -> None:
+        """Have the workers drain; called again, end them at once. `number` is the signal's."""
+        if self._stop.is_set():
+            log.warning("stopping at once")
+            self._status = 128 + number
+            for child in self._children.values():
+                child.signal(signal.SIGTERM)
+            self._hurry.set()
+            return
+        log.info("stopping", signal=signal.Signals(number).name)
+        self._stop.set()
 
     # -- one worker --
 
@@ -139,21 +155,10 @@ class Supervisor:
             with os.fdopen(int(descriptor), "w") as out:
                 out.write(json.dumps({"ready": True, **first, "workers": workers}) + "\n")
 
-    def _on_signal(self, number: int) -> None:
-        if self._stop.is_set():
-            log.warning("stopping at once")
-            self._status = 128 + number
-            for child in self._children.values():
-                child.signal(signal.SIGTERM)
-            self._hurry.set()
-            return
-        log.info("stopping", signal=signal.Signals(number).name)
-        self._stop.set()
-
     async def _kill_late(self) -> None:
         """A worker that hangs must not keep the others' supervisor for ever."""
         try:
-            async with asyncio.timeout(self._drain_s + _AFTER_DRAIN_S):
+            async with asyncio.timeout(self._patience_s):
                 await self._hurry.wait()
         except TimeoutError:
             log.error("workers did not end in time", workers=len(self._children))

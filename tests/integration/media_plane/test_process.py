@@ -3,72 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import grpc
-from picows import ws_connect
-
-from protos.voiceplane.media.v1 import media_pb2 as pb
-from protos.voiceplane.media.v1 import media_pb2_grpc
-from tests.support.media_peers import NOWHERE, TOKEN, Caller, fake_gemini
+from tests.support.media_peers import fake_gemini
+from tests.support.media_process import environment, live_call, node
+from tests.support.processes import family
 from tests.support.stack import Servers
-
-ENVIRONMENT = {
-    "REDIS_URL": NOWHERE,
-    "GEMINI_API_KEY": "k",
-    "MEDIA_WS_PORT": "0",
-    "MEDIA_GRPC_PORT": "0",
-    "MEDIA_METRICS_PORT": "0",
-}
-
-
-@asynccontextmanager
-async def node(
-    cwd: Path, command: list[str] | None = None, **environment: str
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, Any]]]:
-    """A node that has said it is ready, and what it said."""
-    ours, theirs = os.pipe()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MEDIA_", "GEMINI_"))}
-    process = await asyncio.create_subprocess_exec(
-        *(command or [sys.executable, "-m", "media_plane"]),
-        env=kept | ENVIRONMENT | {"VOICEPLANE_READY_FD": str(theirs)} | environment,
-        cwd=cwd,
-        pass_fds=[theirs],
-        stderr=asyncio.subprocess.PIPE,
-    )
-    os.close(theirs)
-    try:
-        with os.fdopen(ours) as pipe:
-            line = await asyncio.wait_for(asyncio.to_thread(pipe.readline), 90)
-        yield process, json.loads(line)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-@asynccontextmanager
-async def live_call(said: dict[str, Any]) -> AsyncIterator[Caller]:
-    async with grpc.aio.insecure_channel(said["media_grpc"]) as channel:
-        stub: Any = media_pb2_grpc.MediaPlaneStub(channel)
-        agent = pb.AgentConfig(system_prompt="You answer.")
-        prepared = await stub.PrepareCall(
-            pb.PrepareCallRequest(workflow_id="call-1", stream_token=TOKEN, agent=agent)
-        )
-        _, caller = await ws_connect(Caller, prepared.stream_url)
-        assert isinstance(caller, Caller)
-        caller.start()
-        call = pb.GetCallResponse()
-        while call.state != pb.CALL_STATE_LIVE:
-            call = await stub.GetCall(pb.GetCallRequest(workflow_id="call-1"))
-        yield caller
 
 
 async def test_it_says_what_it_bound_and_ends_in_order_on_sigterm(tmp_path: Path, servers: Servers) -> None:
@@ -80,6 +22,8 @@ async def test_it_says_what_it_bound_and_ends_in_order_on_sigterm(tmp_path: Path
         ),
     ):
         assert said["ready"] is True
+        assert "workers" not in said
+        assert family(process.pid) == {process.pid}
         async with live_call(said) as caller:
             process.send_signal(signal.SIGTERM)
             assert await caller.closed() == 1001
@@ -125,7 +69,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path, servers: Servers)
 async def test_a_bad_setting_ends_it_at_the_start_with_the_variable_s_name(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "media_plane"),
-        env=os.environ | ENVIRONMENT | {"MEDIA_CAPACITY": "none", "GEMINI_BASE_URL": "ftp://x"},
+        env=environment(MEDIA_CAPACITY="none", GEMINI_BASE_URL="ftp://x"),
         cwd=tmp_path,
         stderr=asyncio.subprocess.PIPE,
     )
