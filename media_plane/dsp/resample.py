@@ -196,3 +196,4 @@ _ROWS: dict[tuple[int, int], Floats] = {
     (24000, 8000): DOWN_PHASES,
     (48000, 16000): _WIDE,
 }
+RATES: Final = tuple(_ROWS)
