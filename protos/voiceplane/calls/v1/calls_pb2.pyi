@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from protos.voiceplane.agents.v1 import agents_pb2 as _agents_pb2
 from protos.voiceplane.events.v1 import events_pb2 as _events_pb2
 import builtins as _builtins
 import sys
@@ -57,6 +58,7 @@ class CreateCallRequest(_message.Message):
     GREETING_FIELD_NUMBER: _builtins.int
     SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
     MAX_DURATION_SECONDS_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
     phone_number: _builtins.str
     """E.164, e.g. +15551234567"""
     greeting: _builtins.str
@@ -65,6 +67,8 @@ class CreateCallRequest(_message.Message):
     """1-32768 bytes"""
     max_duration_seconds: _builtins.int
     """1-14400; 0: 1800"""
+    @_builtins.property
+    def agent(self) -> _agents_pb2.AgentSettings: ...
     def __init__(
         self,
         *,
@@ -72,10 +76,11 @@ class CreateCallRequest(_message.Message):
         greeting: _builtins.str = ...,
         system_prompt: _builtins.str = ...,
         max_duration_seconds: _builtins.int = ...,
+        agent: _agents_pb2.AgentSettings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["greeting", b"greeting", "max_duration_seconds", b"max_duration_seconds", "phone_number", b"phone_number", "system_prompt", b"system_prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "greeting", b"greeting", "max_duration_seconds", b"max_duration_seconds", "phone_number", b"phone_number", "system_prompt", b"system_prompt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from protos.voiceplane.agents.v1 import agents_pb2 as _agents_pb2
 from protos.voiceplane.events.v1 import events_pb2 as _events_pb2
 import builtins as _builtins
 import sys
@@ -139,6 +140,7 @@ class AgentConfig(_message.Message):
     GREETING_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     VOICE_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
     system_prompt: _builtins.str
     """required, at most 32768 bytes"""
@@ -148,6 +150,10 @@ class AgentConfig(_message.Message):
     """empty: the node's GEMINI_MODEL"""
     voice: _builtins.str
     """prebuilt voice name; empty: the node's GEMINI_VOICE"""
+    @_builtins.property
+    def settings(self) -> _agents_pb2.AgentSettings:
+        """its model and voice are the two above"""
+
     @_builtins.property
     def tools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tool]:
         """at most 64"""
@@ -159,11 +165,12 @@ class AgentConfig(_message.Message):
         greeting: _builtins.str = ...,
         model: _builtins.str = ...,
         voice: _builtins.str = ...,
+        settings: _agents_pb2.AgentSettings | None = ...,
         tools: _abc.Iterable[Global___Tool] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["greeting", b"greeting", "model", b"model", "system_prompt", b"system_prompt", "tools", b"tools", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["greeting", b"greeting", "model", b"model", "settings", b"settings", "system_prompt", b"system_prompt", "tools", b"tools", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
