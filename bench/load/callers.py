@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+from time import monotonic_ns
 from typing import Final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
@@ -12,6 +12,7 @@ from bench.load import signal
 from bench.load.leg import Leg
 
 BURST_EVERY: Final = 10  # frames: 200 ms
+_TEXT: Final = WSMsgType.TEXT
 _PAYLOAD: Final = b'"payload"'
 _QUIET: Final = [signal.ulaw_frame(seed) for seed in range(8)]
 _BURSTS: Final = [signal.ulaw_frame(seed, burst=True) for seed in range(8)]
@@ -57,15 +58,17 @@ class Caller(WSListener):
         self._sequence = 1
         self._chunk = 0
         self._media = media(self._sid)
-        self.closed = False
+        self.connected = False
+        self.closed = True  # until it is connected
 
     def begin(self, transport: WSTransport) -> None:
         """`connected` and `start`, as Twilio sends them; from now on `send_frame` sends."""
         for message in opening(self._sid):
             transport.send(WSMsgType.TEXT, message)
         self._transport = transport
+        self.connected, self.closed = True, False
 
-    def send_frame(self) -> None:
+    def send_frame(self, now_ns: int) -> None:
         transport = self._transport
         if transport is None:
             return
@@ -76,8 +79,8 @@ class Caller(WSListener):
         burst = (chunk + self._index) % BURST_EVERY == 0
         payload = (_BURSTS if burst else _QUIET)[chunk & 7]
         message = self._media % (self._sequence, chunk + 1, chunk * signal.FRAME_MS, payload)
-        self._up.sent(time.monotonic_ns(), signal.FRAME_MS, burst)
-        transport.send(WSMsgType.TEXT, message)
+        self._up.sent(now_ns, signal.FRAME_MS, burst)
+        transport.send(_TEXT, message)
 
     def end(self) -> None:
         """`stop`, and the socket closed behind it."""
@@ -86,13 +89,18 @@ class Caller(WSListener):
             return
         self._sequence += 1
         stop = {"event": "stop", "sequenceNumber": str(self._sequence), "streamSid": self._sid, "stop": {}}
-        transport.send(WSMsgType.TEXT, json.dumps(stop))
+        transport.send(_TEXT, json.dumps(stop))
         transport.send_close()
-        transport.disconnect()
+        # Not gracefully: what an overloaded system has not taken by now must not be waited for.
+        transport.disconnect(graceful=transport.underlying_transport.get_write_buffer_size() == 0)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        now_ns = time.monotonic_ns()
-        if frame.msg_type is not WSMsgType.TEXT:
+        now_ns = monotonic_ns()
+        down = self._down
+        if frame.payload_size == down.usual_size and not down.outstanding:
+            down.passed(now_ns)
+            return
+        if frame.msg_type is not _TEXT:
             return
         message = frame.get_payload_as_bytes()
         key = message.find(_PAYLOAD)
@@ -100,7 +108,7 @@ class Caller(WSListener):
             self._answer(transport, message)
             return
         start = message.index(b'"', key + len(_PAYLOAD)) + 1
-        self._down.received(now_ns, message, start, message.index(b'"', start))
+        down.received(now_ns, message, start, message.index(b'"', start))
 
     def _answer(self, transport: WSTransport, message: bytes) -> None:
         """Return a mark at once: the model sends in real time, so little waits to be played before it."""

@@ -1,17 +1,20 @@
 """One direction of one call as its two ends saw it: bursts sent, bursts heard, audio missing, gaps.
 
-The sender calls `sent` just before a frame goes to its socket, the receiver `received` with the time at which
-its callback began; both times are CLOCK_MONOTONIC of the one load process. A burst starts at the first sample
-of the frame that carries it, so `delays_ns` is: the frame with the burst handed to the socket, until the
-message that holds the first loud sample came out at the other end. Frame quantisation is therefore not in it,
-audio held back is. A filter's delay that fits into the same message is not in it either: it shows as
-`filter_ms`, how much later in the stream that came out the burst lies than in the stream that went in (whole
-frames that were dropped before counting began taken out).
+The sender calls `sent` just before a frame goes to its socket, the receiver `received` (or `passed`) with the
+time at which its callback began; both times are CLOCK_MONOTONIC of the one load process. A burst starts at
+the first sample of the frame that carries it, so `delays_ns` is: the frame with the burst handed to the
+socket, until the message that holds the first loud sample came out at the other end. Frame quantisation is
+therefore not in it, audio held back is. A filter's delay that fits into the same message is not in it either:
+it shows as `filter_ms`, how much later in the stream that came out the burst lies than in the stream that
+went in (whole frames that were dropped before counting began taken out).
+
+While no burst is out, a message of the size of an audio message that was looked at is taken for one, unread:
+nearly all are, and reading them would cost the load more than the sockets do. Every burst is looked for in
+the audio itself.
 """
 
 from __future__ import annotations
 
-import binascii
 from array import array
 from collections import deque
 from collections.abc import Callable
@@ -19,18 +22,43 @@ from typing import Final
 
 GAP_TOLERANCE_NS: Final = 20_000_000  # one telephone frame
 DEAF_MS: Final = 60.0  # after an onset: the burst's own tail, and the filter's
-_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_LEAST: Final = 300  # bytes; what is no audio is shorter, and the least audio message is about this long
+FindOnset = Callable[[bytes, int, int], int]  # (message, start, end) of unpadded base64 -> sample, -1: none
 
 
 class Leg:
-    def __init__(self, bytes_per_ms: int, find_onset: Callable[[bytes], int], samples_per_ms: int) -> None:
+    __slots__ = (
+        "_bytes_per_ms",
+        "_deaf_until_ms",
+        "_find_onset",
+        "_played_until_ns",
+        "_samples_per_ms",
+        "_shift_ms",
+        "_usual_ms",
+        "_usual_ns",
+        "bursts_lost",
+        "counting",
+        "delays_ns",
+        "gaps",
+        "messages",
+        "outstanding",
+        "received_ms",
+        "sent_ms",
+        "shifts_ms",
+        "usual_size",
+    )
+
+    def __init__(self, bytes_per_ms: int, find_onset: FindOnset, samples_per_ms: int) -> None:
         self._bytes_per_ms = bytes_per_ms
         self._samples_per_ms = samples_per_ms
         self._find_onset = find_onset
-        self._outstanding: deque[tuple[int, float, bool]] = deque()
         self._deaf_until_ms = 0.0
         self._shift_ms = 0.0
         self._played_until_ns = 0
+        self._usual_ms = 0.0
+        self._usual_ns = 0
+        self.outstanding: deque[tuple[int, float, bool]] = deque()
+        self.usual_size = -1  # bytes of the last audio message that was looked at
         self.counting = False
         self.sent_ms = 0.0
         self.received_ms = 0.0
@@ -43,8 +71,18 @@ class Leg:
     def sent(self, now_ns: int, ms: int, burst: bool) -> None:
         """`ms` of audio go to the socket now; with `burst`, a burst starts at their first sample."""
         if burst:
-            self._outstanding.append((now_ns, self.sent_ms, self.counting))
+            self.outstanding.append((now_ns, self.sent_ms, self.counting))
         self.sent_ms += ms
+
+    def passed(self, now_ns: int) -> None:
+        """A message of `usual_size` came while nothing was `outstanding`: it need not be read."""
+        self.received_ms += self._usual_ms
+        until_ns = self._played_until_ns
+        if self.counting:
+            self.messages += 1
+            if now_ns > until_ns + GAP_TOLERANCE_NS:
+                self.gaps += 1
+        self._played_until_ns = (until_ns if until_ns > now_ns else now_ns) + self._usual_ns
 
     def received(self, now_ns: int, message: bytes, start: int, end: int) -> None:
         """A message came whose base64 audio lies at message[start:end], either alphabet, padded or not."""
@@ -56,13 +94,14 @@ class Leg:
             if now_ns > self._played_until_ns + GAP_TOLERANCE_NS and self._played_until_ns:
                 self.gaps += 1
         self._played_until_ns = max(self._played_until_ns, now_ns) + int(ms * 1e6)
-        if self._outstanding:
-            self._listen(now_ns, message[start:end])
+        if self.outstanding:
+            self._listen(now_ns, message, start, end)
         self.received_ms += ms
+        if len(message) >= _LEAST:
+            self.usual_size, self._usual_ms, self._usual_ns = len(message), ms, int(ms * 1e6)
 
-    def _listen(self, now_ns: int, encoded: bytes) -> None:
-        padded = encoded.translate(_STANDARD) + b"=" * (-len(encoded) % 4)
-        onset = self._find_onset(binascii.a2b_base64(padded))
+    def _listen(self, now_ns: int, message: bytes, start: int, end: int) -> None:
+        onset = self._find_onset(message, start, end)
         if onset < 0:
             return
         heard_ms = self.received_ms + onset / self._samples_per_ms
@@ -71,23 +110,23 @@ class Leg:
         self._deaf_until_ms = heard_ms + DEAF_MS
         # Bursts are alike, so which one this is follows from where in the stream it lies.
         expected_ms = heard_ms - self._shift_ms
-        while len(self._outstanding) > 1 and (
-            abs(self._outstanding[1][1] - expected_ms) < abs(self._outstanding[0][1] - expected_ms)
+        while len(self.outstanding) > 1 and (
+            abs(self.outstanding[1][1] - expected_ms) < abs(self.outstanding[0][1] - expected_ms)
         ):
             self._lose()
-        sent_ns, sent_at_ms, counted = self._outstanding.popleft()
+        sent_ns, sent_at_ms, counted = self.outstanding.popleft()
         self._shift_ms = heard_ms - sent_at_ms
         if counted:
             self.delays_ns.append(now_ns - sent_ns)
             self.shifts_ms.append(self._shift_ms)
 
     def _lose(self) -> None:
-        if self._outstanding.popleft()[2]:
+        if self.outstanding.popleft()[2]:
             self.bursts_lost += 1
 
     def close(self) -> None:
         """Nothing more will come: what was sent in the counted time and not heard is lost."""
-        while self._outstanding:
+        while self.outstanding:
             self._lose()
 
     @property

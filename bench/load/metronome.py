@@ -1,52 +1,66 @@
-"""Many senders on one absolute clock: each is called once a period at its own phase, never skipped."""
+"""Every sender of the load on one absolute clock: each is called once a period, in a slot of its own, never
+skipped."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from array import array
 from collections.abc import Callable, Sequence
+from time import monotonic_ns
+from typing import Final
+
+SLOT_NS: Final = 1_000_000  # a wake-up sends for all calls of a slot: timers count whole milliseconds
+Send = Callable[[int], None]  # is given the time at which it is called
+
+
+def spread(period_ms: int, senders: Sequence[Send], cycle_ms: int) -> list[list[Send]]:
+    """The senders of each slot of `cycle_ms` (a multiple of the period), evenly over the period."""
+    slots: list[list[Send]] = [[] for _ in range(cycle_ms)]
+    for index, sender in enumerate(senders):
+        for begin in range(0, cycle_ms, period_ms):
+            slots[begin + index * period_ms // len(senders)].append(sender)
+    return slots
 
 
 class Metronome:
-    """Calls every sender once a period; `lateness_ns` holds how late each call was while `counting`.
+    """Calls the senders of slot i at base + i ms of each cycle; `lateness_ns` holds how late each call was
+    while `counting`.
 
-    Open loop: the n-th call of a sender is due at base + n·period + phase whatever happened to the ones
-    before, so a stalled receiver cannot slow the load down.
+    Open loop: when a send is due is settled before the first one, so a stalled receiver cannot slow the load
+    down.
     """
 
-    def __init__(self, period_ms: int, senders: Sequence[Callable[[], None]]) -> None:
-        self._period_ns = period_ms * 1_000_000
-        self._senders = senders
-        self._step_ns = self._period_ns / len(senders)
-        self._sent = 0
-        self._base_ns = 0
+    def __init__(self, slots: Sequence[Sequence[Send]]) -> None:
+        self._slots = slots
+        self._slot = 0
+        self._due_ns = 0
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.counting = False
         self.lateness_ns = array("q")
 
     def start(self) -> None:
-        self._base_ns = time.monotonic_ns()
+        self._due_ns = monotonic_ns()
         self._run()
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _due(self) -> int:
-        rounds, index = divmod(self._sent, len(self._senders))
-        return self._base_ns + rounds * self._period_ns + int(index * self._step_ns)
-
     def _run(self) -> None:
-        due = self._due()
-        now = time.monotonic_ns()
+        now = monotonic_ns()
+        slots, due, record = self._slots, self._due_ns, self.lateness_ns.append
         while due <= now:
-            if self.counting:
-                self.lateness_ns.append(now - due)
-            self._senders[self._sent % len(self._senders)]()
-            self._sent += 1
-            due = self._due()
-            now = time.monotonic_ns()
-        # uvloop's timers count whole milliseconds, and it would spin through a fraction of one.
+            for send in slots[self._slot]:
+                send(now)
+                if self.counting:
+                    record(now - due)
+                now = monotonic_ns()
+            self._slot = (self._slot + 1) % len(slots)
+            due += SLOT_NS
+        while not slots[self._slot]:  # nothing to do then
+            self._slot = (self._slot + 1) % len(slots)
+            due += SLOT_NS
+        self._due_ns = due
+        # uvloop would spin through a fraction of a millisecond.
         self._timer = self._loop.call_later(max((due - now) / 1e9, 0.001), self._run)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import Final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
@@ -21,6 +21,7 @@ BURST_EVERY: Final = 5  # chunks: 200 ms
 WORDS_EVERY: Final = 25  # chunks: a transcript delta each second
 TURN_EVERY: Final = 250  # chunks: a turn ends every ten seconds, and the next begins
 FindLegs = Callable[[str], tuple[int, Leg, Leg]]  # call's key -> its number, up, down
+_BINARY: Final = WSMsgType.BINARY
 _DATA: Final = b'"data"'
 _KEY: Final = re.compile(rb"bench-call:([\w.-]+)")
 
@@ -68,7 +69,7 @@ class Model(WSListener):
         self._talking = False
         self.closed = False
 
-    def send_chunk(self) -> None:
+    def send_chunk(self, now_ns: int) -> None:
         transport, down = self._transport, self._down
         if transport is None or down is None or not self._talking:
             return
@@ -76,37 +77,43 @@ class Model(WSListener):
         self._chunk = chunk + 1
         burst = (chunk + self._index) % BURST_EVERY == 0
         message = (_BURSTS if burst else _QUIET)[chunk & 7]
-        down.sent(time.monotonic_ns(), signal.CHUNK_MS, burst)
-        transport.send(WSMsgType.BINARY, message)
+        down.sent(now_ns, signal.CHUNK_MS, burst)
+        transport.send(_BINARY, message)
         # Each call's words and turns fall on chunks of their own.
         turn = (chunk + self._index * 7) % TURN_EVERY
         if turn % WORDS_EVERY == 0:
-            transport.send(WSMsgType.BINARY, _WORDS)
+            transport.send(_BINARY, _WORDS)
             if turn == 0:
-                transport.send(WSMsgType.BINARY, _GENERATED)
-                transport.send(WSMsgType.BINARY, _TURN)
+                transport.send(_BINARY, _GENERATED)
+                transport.send(_BINARY, _TURN)
 
-    def stop_talking(self) -> None:
-        self._talking = False
+    def abort(self) -> None:
+        """Whoever dialed has not hung up though its call is over."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = monotonic_ns()
+        up = self._up
+        if up is not None and frame.payload_size == up.usual_size and not up.outstanding:
+            up.passed(now_ns)
+            return
         if frame.msg_type is WSMsgType.CLOSE:
             transport.send_close(frame.get_close_code())
             transport.disconnect()
             return
         message = frame.get_payload_as_bytes()
-        if self._up is None:
+        if up is None:
             self._set_up(transport, message)
             return
         key = message.find(_DATA)
         if key < 0:
             return
         start = message.index(b'"', key + len(_DATA)) + 1
-        self._up.received(now_ns, message, start, message.index(b'"', start))
+        up.received(now_ns, message, start, message.index(b'"', start))
         self._talking = True
 
     def _set_up(self, transport: WSTransport, message: bytes) -> None:
@@ -118,7 +125,7 @@ class Model(WSListener):
         key = found.group(1).decode()
         self._index, self._up, self._down = self._legs(key)
         self._opened(key, self)
-        transport.send(WSMsgType.BINARY, _SETUP_COMPLETE)
+        transport.send(_BINARY, _SETUP_COMPLETE)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._transport = None

@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from hdrh.histogram import HdrHistogram
 
 from bench.figures import Figure
+from bench.load import delays
+from bench.load.delays import QUANTILES
 from bench.load.generator import LegResult, RunResult
 
-QUANTILES: Final = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 WAYS: Final = {"up": "caller → model", "down": "model → caller"}
 LATE_P99_MS: Final = 3.0  # the load's own sends; beyond it the load is what is being measured
 LOAD_SHARE: Final = 0.85  # of its core
+LOST_SHARE: Final = 0.01  # of bursts, and
+FAR_BEHIND_MS: Final = 300.0  # at p99: no reference holds back half as much; a system this late falls behind
 WAIT_SHARE: Final = 0.1  # of the time; beyond it something else ran on the measured core
 
 
@@ -25,13 +29,19 @@ class Series:
 
     base_rss: int | None  # before the first of them, when it had had calls before: a first call is no measure
     runs: list[RunResult] = field(default_factory=list)
+    _merged: dict[str, tuple[int, HdrHistogram]] = field(default_factory=dict)  # way -> runs in it, delays
 
     def legs(self, way: str) -> list[LegResult]:
         return [run.up if way == "up" else run.down for run in self.runs]
 
     def delay_ms(self, way: str, percent: float) -> float:
-        delays = [delay for leg in self.legs(way) for delay in leg.delays_ns]
-        return float(np.percentile(delays, percent)) / 1e6 if delays else float("nan")
+        return delays.quantile_ms(self._histogram(way), percent)
+
+    def _histogram(self, way: str) -> HdrHistogram:
+        if way not in self._merged or self._merged[way][0] != len(self.runs):
+            histogram = delays.together(leg.histogram for leg in self.legs(way))
+            self._merged[way] = len(self.runs), histogram
+        return self._merged[way][1]
 
     def filter_ms(self, way: str) -> float:
         return float(np.mean([leg.filter_ms for leg in self.legs(way)]))
@@ -60,8 +70,8 @@ def figures(by_system: Mapping[str, Series], calls: int) -> list[Figure]:
     systems = by_system.items()
     for way, arrow in WAYS.items():
         for quantile, percent in QUANTILES.items():
-            delays = {name: series.delay_ms(way, percent) for name, series in systems}
-            add(f"delay_{way}_{quantile}_ms", f"added delay {arrow}, {quantile}", "ms", delays)
+            added = {name: series.delay_ms(way, percent) for name, series in systems}
+            add(f"delay_{way}_{quantile}_ms", f"added delay {arrow}, {quantile}", "ms", added)
         filters = {name: series.filter_ms(way) for name, series in systems}
         lost: dict[str, float] = {name: series.lost_frames(way) for name, series in systems}
         unheard: dict[str, float] = {
@@ -83,11 +93,13 @@ def record(name: str, run: RunResult) -> dict[str, object]:
     """One run by itself."""
 
     def leg(result: LegResult) -> dict[str, object]:
-        delays = np.asarray(result.delays_ns) / 1e6
-        quantiles = {q: float(np.percentile(delays, p)) for q, p in QUANTILES.items()} if delays.size else {}
+        histogram = delays.together([result.histogram])
+        quantiles = {q: delays.quantile_ms(histogram, p) for q, p in QUANTILES.items()}
         return {
-            "delay_ms": quantiles,
-            "bursts": len(result.delays_ns),
+            "delay_ms": quantiles if result.heard else {},
+            "histogram": result.histogram,  # HdrHistogram V2, in µs
+            "bursts": result.heard,
+            "bursts_late": result.late,
             "bursts_lost": result.bursts_lost,
             "messages": result.messages,
             "gaps": result.gaps,
@@ -102,11 +114,25 @@ def record(name: str, run: RunResult) -> dict[str, object]:
         "rss_mb": run.rss_bytes / 1e6,
         "wait_share": run.wait_share,
         "load_late_p99_ms": _late_p99_ms(run),
-        "load_late_max_ms": max(run.lateness_ns) / 1e6,
+        "load_late_max_ms": run.late_max_ns / 1e6,
         "load_cpu_share": run.load_cpu_share,
+        "overloaded": overload(run),
         "up": leg(run.up),
         "down": leg(run.down),
     }
+
+
+def overload(run: RunResult) -> str:
+    """Why these were more calls than the system carries; empty: it carried them."""
+    why = list(run.trouble)
+    for way, leg in (("up", run.up), ("down", run.down)):
+        sent = leg.heard + leg.bursts_lost
+        if leg.bursts_lost > LOST_SHARE * sent:
+            why.append(f"{leg.bursts_lost / sent:.0%} not heard {way}")
+        p99_ms = delays.quantile_ms(delays.together([leg.histogram]), 99)
+        if p99_ms > FAR_BEHIND_MS:
+            why.append(f"{p99_ms:.0f} ms behind {way}")
+    return ", ".join(why)
 
 
 def doubts(name: str, series: Series) -> list[str]:
@@ -132,4 +158,4 @@ def _at(calls: int) -> str:
 
 
 def _late_p99_ms(run: RunResult) -> float:
-    return float(np.percentile(run.lateness_ns, 99)) / 1e6
+    return run.late_p99_ns / 1e6

@@ -23,7 +23,7 @@ async def test_references_carry_every_burst_both_ways(tmp_path: Path) -> None:
             "sdk_bridge": pytest.approx(0.0, abs=0.2),
         }
         # Held back by SOXR HQ: a matter of its filter, not of this machine's speed.
-        assert values[f"delay_{way}_p50_ms@2"]["sdk_bridge"] > 20
+        assert values[f"delay_{way}_p99_ms@2"]["sdk_bridge"] > 20
     assert values["cpu_ms_per_call_s@2"]["relay"] > 0
     assert {run["system"] for run in compared.runs} == {"relay", "sdk_bridge"}
 

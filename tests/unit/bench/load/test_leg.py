@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 
-from bench.load import signal
+from bench.load import probe, signal
 from bench.load.leg import Leg
 
 MS = 1_000_000
@@ -13,13 +13,13 @@ BURST = signal.ulaw_frame(1, burst=True)
 
 
 def phone_leg() -> Leg:
-    leg = Leg(8, signal.onset_in_ulaw, 8)
+    leg = Leg(8, probe.onset_in_ulaw, 8)
     leg.counting = True
     return leg
 
 
 def message(payload: bytes) -> tuple[bytes, int, int]:
-    head = b'{"media":{"payload":"'
+    head = b'{"event":"media","streamSid":"MZ00112233445566778899aabbccddeeff","media":{"payload":"'
     return head + payload + b'"}}', len(head), len(head) + len(payload)
 
 
@@ -104,10 +104,21 @@ def test_a_gap_is_audio_that_arrives_after_what_came_before_it_was_played() -> N
 
 
 def test_unpadded_url_safe_base64_is_heard_as_well() -> None:
-    leg = Leg(32, signal.onset_in_pcm, 16)
+    leg = Leg(32, probe.onset_in_pcm, 16)
     leg.counting = True
     pcm = signal.with_burst(np.zeros(320, np.int16), 16000)
     leg.sent(0, 20, burst=True)
     leg.received(2 * MS, *message(base64.urlsafe_b64encode(pcm.tobytes()).rstrip(b"=")))
     assert leg.received_ms == 20
     assert list(leg.delays_ns) == [2 * MS]
+
+
+def test_messages_of_the_usual_size_are_counted_unread_and_change_nothing() -> None:
+    read, unread = phone_leg(), phone_leg()
+    for at_ms in (0, 20, 40, 110, 130):
+        read.received(at_ms * MS, *message(QUIET))
+    unread.received(0, *message(QUIET))
+    assert unread.usual_size == len(message(QUIET)[0])
+    for at_ms in (20, 40, 110, 130):
+        unread.passed(at_ms * MS)
+    assert (unread.messages, unread.gaps, unread.received_ms) == (read.messages, read.gaps, read.received_ms)
