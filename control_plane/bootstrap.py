@@ -9,6 +9,9 @@ process's start.
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,13 +23,23 @@ from control_plane.adapters.media_nodes import RegisteredMediaNodes
 from control_plane.adapters.postgres import PostgresCalls
 from control_plane.adapters.sessions import RedisSessions
 from control_plane.service.answering import WAIT_S
-from control_plane.service.ports import CallRepository, EventLog, MediaNodes, SessionStore, Telephony
+from control_plane.service.ports import (
+    CallRepository,
+    EventLog,
+    MediaNodes,
+    SessionStore,
+    Telephony,
+    ToolDeclarations,
+)
 from control_plane.settings import Settings
+from control_plane.tools.store import ToolStore
+from control_plane.tools.urls import UrlPolicy
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from control_plane.entrypoints.grpc import CallService
+    from control_plane.tools.runner import ToolRunner
 
 EVENT_BLOCK_S = 5.0  # the longest a reader of event streams may block
 MAX_FOLLOWED = 5000  # event streams read at once, each on a connection of its own
@@ -48,13 +61,15 @@ class Control:
 
 @dataclass(frozen=True)
 class Worker:
-    """What the worker's activities need."""
+    """What the worker's activities need, and `runner`, which executes the model's function calls."""
 
     calls: CallRepository
     sessions: SessionStore
     events: EventLog
     nodes: MediaNodes
     telephony: Telephony
+    tools: ToolDeclarations
+    runner: ToolRunner
     closing: tuple[_Close, ...]
 
     async def close(self) -> None:
@@ -77,7 +92,7 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
     repository = PostgresCalls(settings.database_url)
     orchestrator = TemporalOrchestrator(settings.temporal_host, settings.temporal_namespace)
 
-    calls = Calls(sessions, repository, orchestrator)
+    calls = Calls(sessions, repository, orchestrator, ToolStore(redis), _tool_policy(settings))
     views = CallViews(sessions, repository)
     checks = {
         "postgres": Check(answers(repository.ping)),
@@ -103,6 +118,11 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
 def worker(settings: Settings) -> Worker:
     """The ports of the workflows' activities."""
     from control_plane.adapters.twilio_rest import TwilioRest
+    from control_plane.tools.http_tool import HttpTools
+    from control_plane.tools.mcp_tool import McpTools
+    from control_plane.tools.pinned import PinnedTransport
+    from control_plane.tools.runner import BLOCK_S, ToolRunner
+    from control_plane.tools.toolbox import Toolbox
 
     redis = redis_client.connect(settings.redis_dsn)
     sessions = RedisSessions(redis, settings.redis_session_ttl)
@@ -110,13 +130,37 @@ def worker(settings: Settings) -> Worker:
     nodes = RegisteredMediaNodes(redis)
     repository = PostgresCalls(settings.database_url)
     telephony = TwilioRest(settings)
+    transport = PinnedTransport(_tool_policy(settings))
+    http = HttpTools(transport, secret=settings.tool_signing_secret.get_secret_value())
+    store = ToolStore(redis)
+    toolbox = Toolbox(store, http, McpTools(transport))
+    calls_redis = redis_client.connect(settings.redis_dsn, answer_s=BLOCK_S + redis_client.ANSWER_S)
+    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     return Worker(
         calls=repository,
         sessions=sessions,
         events=events,
         nodes=nodes,
         telephony=telephony,
-        closing=(telephony.close, nodes.close, events.close, repository.close, sessions.close),
+        tools=toolbox,
+        runner=ToolRunner(calls_redis, store, toolbox, nodes, owner=owner),
+        closing=(
+            toolbox.close,
+            calls_redis.aclose,
+            telephony.close,
+            nodes.close,
+            events.close,
+            repository.close,
+            sessions.close,
+        ),
+    )
+
+
+def _tool_policy(settings: Settings) -> UrlPolicy:
+    hosts = (host.strip().lower() for host in settings.tool_allow_private.split(","))
+    return UrlPolicy(
+        allowed_hosts=frozenset(filter(None, hosts)),
+        ports=frozenset(int(port) for port in settings.tool_ports.split(",")),
     )
 
 

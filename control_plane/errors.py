@@ -51,3 +51,15 @@ class ModelRefused(ControlPlaneError):
 
 class NodeFull(ControlPlaneError):
     """This media node takes no further call now; another one may."""
+
+
+class ToolsUnusable(ControlPlaneError):
+    """A call's tools can't be offered to its model; the message says which one, and why."""
+
+
+class InvalidCall(ControlPlaneError):
+    """A call that is well formed, but not one we make. `violations`: the reason by field, `tools.0.url`."""
+
+    def __init__(self, violations: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {reason}" for field, reason in violations.items()))
+        self.violations = violations

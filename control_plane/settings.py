@@ -36,6 +36,20 @@ class Settings(BaseSettings):
     twilio_phone_number: str = ""  # E.164, the number calls come from
     twilio_api_base_url: str = "https://api.twilio.com"
 
+    # Requests to HTTP tools are signed with it (docs/tools.md); empty: they are not signed.
+    tool_signing_secret: SecretStr = SecretStr("")
+    # Hosts, as tools' URLs write them, that may be private, use http and any port: "localhost,10.1.2.3".
+    tool_allow_private: str = ""
+    tool_ports: str = "443"  # that tools' URLs may use otherwise, "443,8443"
+
+    @field_validator("tool_ports")
+    @classmethod
+    def _ports(cls, value: str) -> str:
+        ports = [port.strip() for port in value.split(",")]
+        if not all(port.isdecimal() and 1 <= int(port) <= 65535 for port in ports):
+            raise ValueError("must be ports, 1 to 65535, with commas between them")
+        return value
+
     @field_validator("base_url", "twilio_api_base_url")
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:

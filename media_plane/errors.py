@@ -48,6 +48,10 @@ class ModelFailure(Exception):
         self.retryable = retryable
 
 
+class InvalidRequest(Exception):
+    """A request that is not as it must be: the asker's mistake. A sentence that names the field."""
+
+
 class CallRefused(Exception):
     """A call can't be prepared here; `kind` is what to tell the asker."""
 

@@ -16,6 +16,7 @@ from media_plane.dsp.codec import Codecs
 from media_plane.errors import CallRefused, ModelFailure
 from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_setup import live_config, setup_message
+from media_plane.io.gemini_tools import Function, declared
 from media_plane.session import CallConfig, CallSession
 from media_plane.wire.events import CallEvent, EndReason, MediaSummary
 
@@ -36,6 +37,7 @@ class Request:
     model: str
     voice: str
     expires_in_s: int
+    tools: tuple[Function, ...] = ()
 
 
 @dataclass(slots=True)
@@ -202,6 +204,7 @@ class Node:
                 greeting=request.greeting,
                 model=request.model,
                 expires_at_ns=monotonic_ns() + request.expires_in_s * 1_000_000_000,
+                tools=tuple(function.tool for function in request.tools),
             ),
             self._codecs,
             clock=monotonic_ns,
@@ -219,7 +222,8 @@ class Node:
 
     async def _open(self, call: Prepared) -> tuple[int, int]:
         request = call.request
-        setup = setup_message(request.model, live_config(request.system_prompt, request.voice))
+        functions = declared(request.tools)
+        setup = setup_message(request.model, live_config(request.system_prompt, request.voice, functions))
         try:
             return await self.pool.open(call.session, setup)
         except ModelFailure as failure:

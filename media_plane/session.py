@@ -14,6 +14,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -22,10 +23,12 @@ from media_plane.call.conversation import Conversation
 from media_plane.call.lifecycle import Event, State, advance
 from media_plane.call.playout import Playout
 from media_plane.call.tally import Tally
+from media_plane.call.tools import Outcome, Tool
 from media_plane.call.waiting import WaitingAudio
 from media_plane.dsp.codec import OFFSET, Codecs
 from media_plane.errors import CloseCode, ModelFailure, PeerError
 from media_plane.leg import Leg
+from media_plane.tool_desk import ToolDesk
 from media_plane.wire import events, gemini, twilio
 from media_plane.wire.events import Body, EndReason
 
@@ -45,6 +48,7 @@ class CallConfig:
     greeting: str
     model: str
     expires_at_ns: int  # give up if no stream has started by then
+    tools: tuple[Tool, ...] = ()
 
 
 class CallSession:
@@ -79,6 +83,7 @@ class CallSession:
         self._playout = Playout()
         self._held = WaitingAudio(HELD_S)
         self._early = WaitingAudio(EARLY_S)
+        self.desk = ToolDesk(config.workflow_id, config.tools, self._emit)
         self._first_audio_ns = 0
         self._setup_ms = 0
         self._prewarmed = False
@@ -257,8 +262,8 @@ class CallSession:
             self.tally.response_tokens += message.response_tokens
         if message.go_away_ms >= 0:
             self._log.info("the model will close the connection", left_ms=message.go_away_ms)
-        for call in message.tool_calls:
-            self._log.warning("tool call ignored: no tool was declared", name=call.name)
+        if message.tool_calls or message.tool_cancellations:
+            self.desk.model_says(message, now_ns, said=conversation.agent_spoke_last(), model=self._model)
 
     def _interrupt(self, now_ns: int) -> None:
         """The model heard the caller speak over the agent: silence, in this very call stack."""
@@ -267,6 +272,7 @@ class CallSession:
             self._caller.send_text(twilio.clear(self.stream_sid))
         flush_us = (self._clock() - now_ns) // 1000
         self._down.reset()
+        self.desk.interrupted()
         turn = self._conversation.turns.interrupt(now_ns)
         if turn is not None:
             self.tally.interruptions += 1
@@ -353,8 +359,24 @@ class CallSession:
             deadline_ns = self._conversation.turns.deadline_ns
             if deadline_ns and now_ns >= deadline_ns:
                 self._emit_all(self._conversation.finish(now_ns), now_ns)
+            self.desk.tick(now_ns, self._model)
+            if self.desk.farewell.asked and self._farewell_is_over(now_ns):
+                self.end(EndReason.AGENT_ENDED, "", now_ns)
         elif not self.start_ns and now_ns >= self.config.expires_at_ns:
             self.end(EndReason.EXPIRED, "no stream came in time", now_ns)
+
+    def answer_tool(self, tool_call_id: str, response: dict[str, Any], now_ns: int) -> Outcome:
+        """A function's answer came from the control plane."""
+        spoke_ns = self._conversation.speech.started_ns
+        return self.desk.answer(tool_call_id, response, now_ns, spoke_ns=spoke_ns, model=self._model)
+
+    def _farewell_is_over(self, now_ns: int) -> bool:
+        return self.desk.farewell.due(
+            now_ns,
+            generating=self._conversation.turns.generating,
+            left_ns=self._playout.left_ns(now_ns),
+            samples=self.tally.agent_samples,
+        )
 
     def end(self, reason: EndReason, detail: str, now_ns: int) -> None:
         """The media leg is over, whatever the reason; does nothing when it is over already."""

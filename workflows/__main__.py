@@ -17,6 +17,9 @@ from workflows.worker import build, connect
 
 _log = structlog.get_logger(__name__)
 
+# As long as followers and dials get; what is not executed by then another worker begins anew.
+TOOLS_GRACE_S = 10.0
+
 
 async def serve(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then finish what is under way; a second one ends the process at once.
@@ -35,13 +38,16 @@ async def serve(settings: Settings) -> None:
         try:
             worker = build(await connecting, ports)
             working = asyncio.create_task(worker.run())
+            tools = asyncio.create_task(ports.runner.run(), name="tools")
             _log.info("working", task_queue=worker.task_queue, temporal=settings.temporal_host)
             readiness.announce(metrics=metrics_url)
-            await asyncio.wait([stopping, working], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([stopping, working, tools], return_when=asyncio.FIRST_COMPLETED)
+            _log.info("stopping")
+            ending = [ports.runner.stop(TOOLS_GRACE_S)]
             if not working.done():
-                _log.info("stopping")
-                await worker.shutdown()
-            await working  # raises what ended it, if that was not us
+                ending.append(worker.shutdown())
+            await asyncio.gather(*ending)
+            await asyncio.gather(working, tools)  # raises what ended them, if that was not us
         finally:
             await ports.close()
     _log.info("stopped")

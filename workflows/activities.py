@@ -32,6 +32,7 @@ from control_plane.service.ports import (
     Session,
     SessionStore,
     Telephony,
+    ToolDeclarations,
 )
 from workflows import metrics
 from workflows.contracts import (
@@ -74,6 +75,8 @@ class Ports(Protocol):
     def nodes(self) -> MediaNodes: ...
     @property
     def telephony(self) -> Telephony: ...
+    @property
+    def tools(self) -> ToolDeclarations: ...
 
 
 class CallActivities:
@@ -87,10 +90,11 @@ class CallActivities:
         candidates = by_load(await nodes.live())
         if not candidates:
             raise ApplicationError("no media node is alive with room for a call", type=ERRORS.no_node)
+        tools = await self._ports.tools.declarations(request.workflow_id) if request.tools else ()
         failures: list[str] = []
         for node in candidates[:MAX_NODES_TRIED]:
             try:
-                return await nodes.prepare(node, request)
+                return await nodes.prepare(node, request, tools)
             except (NodeFull, DependencyUnavailable) as exc:
                 failures.append(str(exc))
             except ModelRefused:

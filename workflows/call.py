@@ -147,6 +147,7 @@ class CallWorkflow:
                     model=params.model,
                     voice=params.voice,
                     expires_in_s=PREPARED_FOR_S,
+                    tools=params.tools,
                 ),
                 result_type=PreparedMedia,
                 **PREPARE_MEDIA,

@@ -62,6 +62,7 @@ class CallParams:
     created_at: str
     model: str = ""  # empty: the media node's default
     voice: str = ""
+    tools: int = 0  # how many; what they are is in Redis, because their headers hold secrets
 
 
 # -- signals, update, query ----------------------------------------------------------------------------------
@@ -141,6 +142,7 @@ class PrepareMedia:
     model: str = ""
     voice: str = ""
     expires_in_s: int = 180
+    tools: int = 0  # as in CallParams
 
 
 @dataclass
@@ -250,7 +252,7 @@ class ErrorTypes:
     dial_refused: str = "DialRefused"  # Twilio said no for good: bad number, geo permission, credentials
     no_node: str = "NoMediaNode"
     model_refused: str = "ModelRefused"  # the model's setup was refused for good
-    non_retryable: list[str] = field(default_factory=lambda: ["DialRefused", "ModelRefused"])
+    non_retryable: list[str] = field(default_factory=lambda: ["DialRefused", "ModelRefused", "ToolsUnusable"])
 
 
 ERRORS = ErrorTypes()

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from control_plane.adapters.redis_client import reached
 from control_plane.errors import ControlPlaneError, DependencyUnavailable, ModelRefused, NodeFull
 from control_plane.service.ports import MediaNode
+from control_plane.tools.definitions import Declaration
 from protos.voiceplane.media.v1 import media_pb2
 from protos.voiceplane.media.v1.media_pb2_grpc import MediaPlaneStub
 from workflows.contracts import PreparedMedia, PrepareMedia
@@ -26,6 +27,7 @@ _log = structlog.get_logger(__name__)
 # Opening the model's session takes well under a second; TLS across continents and a slow setup fit in 6.
 PREPARE_TIMEOUT_S = 6.0
 END_TIMEOUT_S = 3.0
+ANSWER_TIMEOUT_S = 2.0
 # Nodes come and go with their addresses; a hundred is more than a control plane has at once.
 MAX_CHANNELS = 128
 
@@ -64,7 +66,9 @@ class RegisteredMediaNodes:
                 _log.warning("a media node's registration is unreadable", node=node_id, error=str(exc))
         return nodes
 
-    async def prepare(self, node: MediaNode, request: PrepareMedia) -> PreparedMedia:
+    async def prepare(
+        self, node: MediaNode, request: PrepareMedia, tools: Sequence[Declaration] = ()
+    ) -> PreparedMedia:
         """Have `node` open the model's session.
 
         Raises:
@@ -81,6 +85,7 @@ class RegisteredMediaNodes:
                 greeting=request.greeting,
                 model=request.model,
                 voice=request.voice,
+                tools=[_tool(each) for each in tools],
             ),
             expires_in_s=request.expires_in_s,
         )
@@ -103,6 +108,27 @@ class RegisteredMediaNodes:
         except grpc.aio.AioRpcError as exc:
             raise DependencyUnavailable(f"media node at {grpc_address}", exc.details() or "") from exc
         return bool(answer.ended)
+
+    async def answer_tool(self, node_id: str, workflow_id: str, tool_call_id: str, response_json: str) -> str:
+        """Hand a function's answer to the node that holds the call.
+
+        Returns `taken`, `late` or `undeliverable`. Raises DependencyUnavailable: try again.
+        """
+        async with reached():
+            value = await self._redis.get(f"node:{node_id}")
+        if value is None:
+            return "undeliverable"
+        message = media_pb2.AnswerToolRequest(
+            workflow_id=workflow_id, tool_call_id=tool_call_id, response_json=response_json
+        )
+        address = _parse_node(value).grpc_address
+        try:
+            answer = await self._stub(address).AnswerTool(message, timeout=ANSWER_TIMEOUT_S)
+        except grpc.aio.AioRpcError as exc:
+            if exc.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
+                return "undeliverable"
+            raise DependencyUnavailable(f"media node {node_id}", exc.details() or "") from exc
+        return "taken" if answer.outcome == media_pb2.ANSWER_OUTCOME_TAKEN else "late"
 
     async def close(self) -> None:
         while self._channels:
@@ -132,6 +158,18 @@ def _prepare_error(node: MediaNode, exc: grpc.aio.AioRpcError) -> ControlPlaneEr
             return ControlPlaneError(f"media node {node.id} refused the request: {details}")
         case code:
             return DependencyUnavailable(f"media node {node.id}", f"{code.name}: {details}")
+
+
+def _tool(declaration: Declaration) -> media_pb2.Tool:
+    return media_pb2.Tool(
+        name=declaration.name,
+        description=declaration.description,
+        parameters_json=declaration.parameters_json,
+        blocking=declaration.blocking,
+        timeout_ms=declaration.timeout_ms,
+        scheduling=declaration.scheduling,
+        built_in=media_pb2.BUILT_IN_END_CALL if declaration.ends_call else media_pb2.BUILT_IN_UNSPECIFIED,
+    )
 
 
 def _parse_node(value: str | bytes) -> MediaNode:

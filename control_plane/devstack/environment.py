@@ -44,6 +44,9 @@ DEFAULTS: dict[str, str] = {
     "TWILIO_AUTH_TOKEN": "",
     "TWILIO_PHONE_NUMBER": "",
     "TWILIO_API_BASE_URL": "https://api.twilio.com",
+    "TOOL_SIGNING_SECRET": "",
+    "TOOL_ALLOW_PRIVATE": "",
+    "TOOL_PORTS": "443",
     "GEMINI_API_KEY": "",
     "GEMINI_BASE_URL": "https://generativelanguage.googleapis.com",
     "GEMINI_API_VERSION": "v1beta",
@@ -145,6 +148,8 @@ def child_environment(user: Given, ports: Mapping[str, int]) -> dict[str, str]:
             "TWILIO_ACCOUNT_SID": "AC" + secrets.token_hex(16),
             "TWILIO_AUTH_TOKEN": secrets.token_hex(16),
             "TWILIO_PHONE_NUMBER": SIMULATED_NUMBER,
+            # Nobody outside creates calls on such a stack: a tool may be a program on this machine.
+            "TOOL_ALLOW_PRIVATE": user.values.get("TOOL_ALLOW_PRIVATE", "127.0.0.1,localhost"),
         }
     if not user.real_gemini:
         env |= {"GEMINI_BASE_URL": f"http://{at['gemini']}", "GEMINI_API_KEY": "simulated"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import phonenumbers
 
+from control_plane.tools.definitions import Definition
 from workflows.contracts import CallStatus
 
 MAX_GREETING_BYTES = 4096
@@ -27,6 +29,7 @@ class NewCall:
     system_prompt: str
     greeting: str = ""
     max_duration_seconds: int = DEFAULT_DURATION_SECONDS
+    tools: Sequence[Definition] = ()
 
 
 def is_workflow_id(text: str) -> bool:

@@ -13,7 +13,13 @@ from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from control_plane.errors import CallNotFound, CallNotOver, ControlPlaneError, DependencyUnavailable
+from control_plane.errors import (
+    CallNotFound,
+    CallNotOver,
+    ControlPlaneError,
+    DependencyUnavailable,
+    InvalidCall,
+)
 
 
 class InvalidRequest(ControlPlaneError):
@@ -38,7 +44,7 @@ async def abort(context: grpc.aio.ServicerContext[Any, Any], error: ControlPlane
 def code_of(error: ControlPlaneError) -> grpc.StatusCode:
     """The gRPC status code that tells a client what it can do about `error`."""
     match error:
-        case InvalidRequest():
+        case InvalidRequest() | InvalidCall():
             return grpc.StatusCode.INVALID_ARGUMENT
         case CallNotFound():
             return grpc.StatusCode.NOT_FOUND
@@ -59,7 +65,7 @@ def _message(error: ControlPlaneError) -> str:
 
 def _details(error: ControlPlaneError) -> list[Message]:
     match error:
-        case InvalidRequest():
+        case InvalidRequest() | InvalidCall():
             fields = [
                 BadRequest.FieldViolation(field=field, description=reason)
                 for field, reason in error.violations.items()

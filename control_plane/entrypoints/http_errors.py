@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
-from control_plane.errors import CallNotFound, CallNotOver, DependencyUnavailable
+from control_plane.errors import CallNotFound, CallNotOver, DependencyUnavailable, InvalidCall
 
 
 def install(app: FastAPI) -> None:
@@ -34,6 +34,19 @@ def install(app: FastAPI) -> None:
             {"loc": list(each["loc"]), "msg": each["msg"], "type": each["type"]} for each in error.errors()
         ]
         return JSONResponse({"detail": detail}, status_code=422)
+
+
+    @app.exception_handler(InvalidCall)
+    async def invalid_call(_: Request, error: InvalidCall) -> Response:
+        detail = [
+            {"loc": ["body", *_path(field)], "msg": reason, "type": "value_error"}
+            for field, reason in error.violations.items()
+        ]
+        return JSONResponse({"detail": detail}, status_code=422)
+
+
+def _path(field: str) -> list[str | int]:
+    return [int(step) if step.isdecimal() else step for step in field.split(".")]
 
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

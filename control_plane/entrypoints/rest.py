@@ -21,6 +21,7 @@ from control_plane.entrypoints.schemas import (
     Invalid,
     Problem,
     TerminatedCall,
+    request_schema,
 )
 from control_plane.service.handlers import Calls
 from control_plane.service.health import Check, examine
@@ -62,7 +63,7 @@ def _calls(calls: Calls, views: CallViews) -> APIRouter:
         openapi_extra={
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": CreateCallBody.model_json_schema()}},
+                "content": {"application/json": {"schema": request_schema(CreateCallBody)}},
             }
         },
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ from control_plane.service.handlers import Created, Terminated
 from control_plane.service.health import Health
 from control_plane.service.ports import Segment, Turn
 from control_plane.service.views import CallOutcome, CallState, response_times
+from control_plane.tools.definitions import Definitions
 from protos.voiceplane.events.v1.events_pb2 import LatencySummary, MediaSummary
 from workflows.contracts import CallStatus
 
@@ -35,9 +36,28 @@ class CreateCallBody(BaseModel):
     max_duration_seconds: Annotated[int, AfterValidator(calls.max_duration_seconds)] = Field(
         default=calls.DEFAULT_DURATION_SECONDS, description="1 to 14400", examples=[1800]
     )
+    tools: Definitions = Field(default=[], description="functions the agent may call (docs/tools.md)")
 
     def new_call(self) -> calls.NewCall:
-        return calls.NewCall(**self.model_dump())
+        return calls.NewCall(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+def request_schema(body: type[BaseModel]) -> dict[str, Any]:
+    """The body's JSON Schema in one piece, as a description of an operation can hold it."""
+    schema = body.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def whole(part: Any) -> Any:
+        if isinstance(part, list):
+            return [whole(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return whole(definitions[part["$ref"].rpartition("/")[2]])
+        return {name: whole(value) for name, value in part.items() if name != "discriminator"}
+
+    found: dict[str, Any] = whole(schema)
+    return found
 
 
 class CreatedCall(BaseModel):

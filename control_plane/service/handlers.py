@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,9 +13,17 @@ import structlog
 
 from control_plane import metrics
 from control_plane.domain.calls import NewCall
-from control_plane.errors import CallNotFound, DependencyUnavailable
-from control_plane.service.ports import CallRepository, Orchestrator, Session, SessionStore
+from control_plane.errors import CallNotFound, DependencyUnavailable, InvalidCall
+from control_plane.service.ports import (
+    CallRepository,
+    Orchestrator,
+    Session,
+    SessionStore,
+    ToolDefinitions,
+)
 from control_plane.service.views import find_status
+from control_plane.tools.definitions import Definition, EndCall
+from control_plane.tools.urls import ToolRefused, UrlPolicy, check
 from workflows.contracts import CallParams, CallStatus, Terminate, TwilioStatus
 
 log = structlog.get_logger(__name__)
@@ -53,19 +62,28 @@ class Calls:
     """The use cases, over the ports they need."""
 
     def __init__(
-        self, sessions: SessionStore, repository: CallRepository, orchestrator: Orchestrator
+        self,
+        sessions: SessionStore,
+        repository: CallRepository,
+        orchestrator: Orchestrator,
+        tools: ToolDefinitions,
+        tool_policy: UrlPolicy,
     ) -> None:
         self._sessions = sessions
         self._repository = repository
         self._orchestrator = orchestrator
+        self._tools = tools
+        self._tool_policy = tool_policy
         self._undoing: set[asyncio.Task[None]] = set()
 
     async def create(self, call: NewCall) -> Created:
         """Start the call's workflow.
 
         Raises:
+            InvalidCall: a tool's URL is one we do not ask.
             DependencyUnavailable: Redis or Temporal is away; no call is made.
         """
+        check_urls(call.tools, self._tool_policy)
         call_id = str(uuid.uuid4())
         params = CallParams(
             workflow_id=f"call-{call_id}",
@@ -76,8 +94,11 @@ class Calls:
             max_duration_seconds=call.max_duration_seconds,
             stream_token=secrets.token_urlsafe(STREAM_TOKEN_BYTES),
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            tools=len(call.tools),
         )
         try:
+            if call.tools:
+                await self._tools.put(params.workflow_id, call.tools, call.max_duration_seconds)
             # The session first: Twilio's webhooks look for it as soon as the workflow runs.
             await self._sessions.put(_session(params))
             run_id = await self._start(params)
@@ -188,6 +209,19 @@ class Calls:
             return
         metrics.STARTS_UNCHECKED.inc()
         log.warning("failed start not looked after: Temporal stayed away", workflow_id=workflow_id)
+
+
+def check_urls(tools: Sequence[Definition], policy: UrlPolicy) -> None:
+    """Raises InvalidCall, with a reason for every URL that no tool may have."""
+    violations = {}
+    for index, tool in enumerate(tools):
+        if not isinstance(tool, EndCall):
+            try:
+                check(tool.url, policy)
+            except ToolRefused as refused:
+                violations[f"tools.{index}.url"] = str(refused)
+    if violations:
+        raise InvalidCall(violations)
 
 
 def _session(params: CallParams) -> Session:

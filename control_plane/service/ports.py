@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from control_plane.tools.definitions import Declaration, Definition
 from protos.voiceplane.events.v1.events_pb2 import CallEvent
 from workflows.contracts import (
     CallParams,
@@ -152,8 +153,30 @@ class MediaNodes(Protocol):
     """The registry of live media nodes, and the slow lane to each."""
 
     async def live(self) -> Sequence[MediaNode]: ...
-    async def prepare(self, node: MediaNode, request: PrepareMedia) -> PreparedMedia: ...
+    async def prepare(
+        self, node: MediaNode, request: PrepareMedia, tools: Sequence[Declaration] = ()
+    ) -> PreparedMedia: ...
     async def end(self, grpc_address: str, workflow_id: str, reason: str) -> bool: ...
+
+
+class ToolAnswers(Protocol):
+    """The slow lane by which a function's answer comes to its call."""
+
+    async def answer_tool(self, node_id: str, workflow_id: str, tool_call_id: str, response_json: str) -> str:
+        """`taken`, `late` (dropped by the node), or `undeliverable` (no such node, or no such call there)."""
+
+
+class ToolDeclarations(Protocol):
+    """What the model may call."""
+
+    async def declarations(self, workflow_id: str) -> Sequence[Declaration]:
+        """Raises ToolsUnusable."""
+
+
+class ToolDefinitions(Protocol):
+    """Where a call's tools are kept, with their secrets."""
+
+    async def put(self, workflow_id: str, definitions: Sequence[Definition], duration_s: int) -> None: ...
 
 
 class Telephony(Protocol):

@@ -48,6 +48,11 @@ class Conversation:
         self.turns.begin(now_ns, self.speech.stopped_ns, playing=playing).samples = samples
         return done
 
+    def agent_spoke_last(self) -> bool:
+        """Whether the agent has said something, or is saying it, since the caller last spoke."""
+        turn = self.turns.current
+        return turn is not None and not turn.interrupted and turn.began_ns >= self.speech.stopped_ns
+
     def agent_text(self, text: str, now_ns: int) -> list[Body]:
         segment = self.transcript.add(Speaker.AGENT, text, now_ns)
         return [TranscriptDelta(segment.id, Speaker.AGENT, text)]

@@ -49,6 +49,11 @@ class Turns:
         """Audio that comes now belongs to a turn the caller has cut off; it must not be played."""
         return now_ns < self._stale_until_ns
 
+    @property
+    def generating(self) -> bool:
+        """A turn's audio is coming."""
+        return self.current is not None and self.current.phase is Phase.SPEAKING
+
     def needs_new(self) -> bool:
         """Audio that comes now begins a turn."""
         return self.current is None or self.current.phase is not Phase.SPEAKING

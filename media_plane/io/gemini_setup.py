@@ -7,6 +7,7 @@ SDK's own client sends for the same configuration. Frames after it never touch t
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from google.genai import types
 
@@ -19,7 +20,9 @@ _GENERATION = frozenset(
 )
 
 
-def live_config(system_prompt: str, voice: str) -> types.LiveConnectConfig:
+def live_config(
+    system_prompt: str, voice: str, functions: Sequence[types.FunctionDeclaration] = ()
+) -> types.LiveConnectConfig:
     """The configuration of a telephone call: audio both ways, transcribed, resumable, without a length
     limit."""
     return types.LiveConnectConfig(
@@ -30,6 +33,7 @@ def live_config(system_prompt: str, voice: str) -> types.LiveConnectConfig:
         system_instruction=types.Content(role="user", parts=[types.Part(text=system_prompt)]),
         input_audio_transcription=types.AudioTranscriptionConfig(),
         output_audio_transcription=types.AudioTranscriptionConfig(),
+        tools=[types.Tool(function_declarations=list(functions))] if functions else None,
         session_resumption=types.SessionResumptionConfig(),
         context_window_compression=types.ContextWindowCompressionConfig(sliding_window=types.SlidingWindow()),
     )

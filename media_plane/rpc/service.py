@@ -11,11 +11,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from media_plane.call.lifecycle import State
-from media_plane.errors import CallRefused, ModelFailure
+from media_plane.call.tools import Outcome
+from media_plane.errors import CallRefused, InvalidRequest, ModelFailure
 from media_plane.metrics import resident_bytes
 from media_plane.node import Node
-from media_plane.rpc import convert
-from media_plane.rpc.validate import InvalidRequest, prepare_request
+from media_plane.rpc import convert, validate_tools
+from media_plane.rpc.validate import prepare_request
 from media_plane.settings import Settings
 from protos.voiceplane.media.v1 import media_pb2 as pb
 from protos.voiceplane.media.v1 import media_pb2_grpc
@@ -29,6 +30,10 @@ _STATES = {
     State.READY: pb.CALL_STATE_READY,
     State.LIVE: pb.CALL_STATE_LIVE,
     State.ENDED: pb.CALL_STATE_ENDED,
+}
+_OUTCOMES = {
+    Outcome.TAKEN: pb.ANSWER_OUTCOME_TAKEN,
+    Outcome.LATE: pb.ANSWER_OUTCOME_LATE,
 }
 _REFUSALS = {
     CallRefused.FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -90,6 +95,19 @@ class MediaPlaneService(media_pb2_grpc.MediaPlaneServicer):
             live_ms=over.live_ms,
             summary=convert.summary(over.summary) if over.summary is not None else None,
         )
+
+    async def AnswerTool(  # noqa: N802
+        self, request: pb.AnswerToolRequest, context: _Context
+    ) -> pb.AnswerToolResponse:
+        try:
+            response = validate_tools.response(request.response_json)
+        except InvalidRequest as error:
+            await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        found = self._node.find(request.workflow_id)
+        if found is None:
+            await _abort(context, grpc.StatusCode.NOT_FOUND, "no such call on this node")
+        outcome = found[0].answer_tool(request.tool_call_id, response, monotonic_ns())
+        return pb.AnswerToolResponse(outcome=_OUTCOMES[outcome])
 
     async def GetStats(self, request: pb.GetStatsRequest, context: _Context) -> pb.GetStatsResponse:  # noqa: N802
         node = self._node

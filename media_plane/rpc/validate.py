@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from media_plane.errors import InvalidRequest
 from media_plane.node import Request
+from media_plane.rpc.validate_tools import functions
 from media_plane.settings import Settings
 from protos.voiceplane.media.v1.media_pb2 import PrepareCallRequest
 
@@ -12,10 +14,6 @@ _WORKFLOW_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}\Z")
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,128}\Z")
 _EXPIRES_S = (180, 3600)  # default, longest
-
-
-class InvalidRequest(Exception):
-    """The asker's mistake."""
 
 
 def prepare_request(request: PrepareCallRequest, settings: Settings) -> Request:
@@ -38,6 +36,7 @@ def prepare_request(request: PrepareCallRequest, settings: Settings) -> Request:
         model=model,
         voice=voice,
         expires_in_s=request.expires_in_s or _EXPIRES_S[0],
+        tools=functions(agent.tools),
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from media_plane.errors import PeerError
+from media_plane.wire.gemini_tools import ToolCall, canonical
 
 MAX_MESSAGE = 16 * 1024 * 1024
 AUDIO_TAIL = b'"}}}'
@@ -28,12 +29,6 @@ def audio_head(rate: int) -> bytes:
 
 
 AUDIO_HEAD = audio_head(16000)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    id: str
-    name: str
 
 
 @dataclass(slots=True)
@@ -52,6 +47,7 @@ class ServerMessage:
     go_away_ms: int = -1  # -1: no goAway
     resumption_handle: str = ""  # set only by an update that says it is resumable
     tool_calls: list[ToolCall] = field(default_factory=list)
+    tool_cancellations: list[str] = field(default_factory=list)  # ids of calls taken back
 
 
 class AudioShape:
@@ -121,7 +117,9 @@ def parse(data: bytes) -> ServerMessage:
     if update and _flag(update, "resumable"):
         message.resumption_handle = _text(update, "newHandle")
     for call in _list(_object(frame, "toolCall"), "functionCalls"):
-        message.tool_calls.append(ToolCall(_text(call, "id"), _text(call, "name")))
+        arguments = canonical(_object(call, "args"))
+        message.tool_calls.append(ToolCall(_text(call, "id"), _text(call, "name"), arguments))
+    message.tool_cancellations += _texts(_object(frame, "toolCallCancellation"), "ids")
     return message
 
 
@@ -183,6 +181,15 @@ def _list(parent: dict[str, Any], name: str) -> list[dict[str, Any]]:
         return []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise PeerError(f"{name} is not a list of objects")
+    return value
+
+
+def _texts(parent: dict[str, Any], name: str) -> list[str]:
+    value = parent.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise PeerError(f"{name} is not a list of strings")
     return value
 
 

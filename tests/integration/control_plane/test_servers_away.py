@@ -279,5 +279,8 @@ async def test_the_docs_describe_the_api(control: Control) -> None:
         "/metrics",
     }
     body = paths["/calls"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert set(body["properties"]) == {"phone_number", "greeting", "system_prompt", "max_duration_seconds"}
+    assert {"phone_number", "greeting", "system_prompt", "max_duration_seconds", "tools"} <= set(
+        body["properties"]
+    )
+    assert "$ref" not in str(body), "a reference that leads nowhere in the document"
     assert body["additionalProperties"] is False

@@ -119,7 +119,7 @@ async def test_draining_says_no_when_redis_stays_away() -> None:
         assert not await box.drain(0.05)
 
 
-async def test_a_tool_call_is_written_to_its_call_and_to_the_stream_that_workers_share(
+async def test_a_tool_call_goes_to_its_own_stream_and_to_the_workers_too(
     servers: Servers,
 ) -> None:
     call = new_id()

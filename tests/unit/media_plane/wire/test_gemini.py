@@ -50,7 +50,7 @@ def test_every_golden_server_frame_parses(name: str) -> None:
         ("server-go-away", ServerMessage(go_away_ms=50_000)),
         ("server-go-away-fraction", ServerMessage(go_away_ms=9_500)),
         ("server-session-resumption-update-not-resumable", ServerMessage()),
-        ("server-tool-call", ServerMessage(tool_calls=[ToolCall("fc-1", "lookup")])),
+        ("server-tool-call", ServerMessage(tool_calls=[ToolCall("fc-1", "lookup", '{"q":"x"}')])),
         ("server-model-text", ServerMessage()),
         ("server-voice-activity", ServerMessage()),
     ],
