@@ -88,7 +88,7 @@ class CallSession:
         self._setup_ms = 0
         self._prewarmed = False
         # Looked up once here, used in every frame.
-        self._up = codecs.uplink(gemini.AUDIO_HEAD)
+        self._up = codecs.uplink(gemini.audio_head(codecs.uplink_rate))
         self._down = codecs.downlink()
         self._encode = self._up.encode
         self._speech_frame = self._conversation.speech.frame
