@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
@@ -94,6 +94,17 @@ async def stream(url: str) -> Stream:
     opened = Stream()
     await ws_connect(lambda: opened, url)
     return opened
+
+
+async def until(probe: Callable[[], Awaitable[bool]], within_s: float) -> bool:
+    """Ask again and again; whether the answer was yes in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while True:
+                if await probe():
+                    return True
+                await asyncio.sleep(0.02)
+    return False
 
 
 @contextlib.asynccontextmanager
