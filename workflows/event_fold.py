@@ -106,6 +106,7 @@ def _segment(event: CallEvent) -> Segment:
         start_ms=segment.start_ms,
         end_ms=segment.end_ms,
         interrupted=segment.interrupted,
+        unheard_text=segment.unheard_text.replace("\x00", ""),
     )
 
 

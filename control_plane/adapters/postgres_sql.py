@@ -54,12 +54,12 @@ WHERE calls.ended_at IS NULL OR excluded.ended_at >= calls.ended_at
 
 WRITE_SEGMENT = """
 INSERT INTO transcript_segments
-    (workflow_id, source, segment_id, speaker, text, start_ms, end_ms, interrupted)
+    (workflow_id, source, segment_id, speaker, text, start_ms, end_ms, interrupted, unheard_text)
 VALUES (%(workflow_id)s, %(source)s, %(segment_id)s, %(speaker)s, %(text)s, %(start_ms)s, %(end_ms)s,
-        %(interrupted)s)
+        %(interrupted)s, %(unheard_text)s)
 ON CONFLICT (workflow_id, source, segment_id) DO UPDATE SET
     speaker = excluded.speaker, text = excluded.text, start_ms = excluded.start_ms,
-    end_ms = excluded.end_ms, interrupted = excluded.interrupted
+    end_ms = excluded.end_ms, interrupted = excluded.interrupted, unheard_text = excluded.unheard_text
 """
 
 WRITE_TURN = """
@@ -89,7 +89,7 @@ COUNT = "SELECT count(*) AS count FROM transcript_segments WHERE workflow_id = %
 
 # By time heard; segments of one moment in the order they were written.
 TRANSCRIPT = """
-SELECT source, segment_id, speaker, text, start_ms, end_ms, interrupted
+SELECT source, segment_id, speaker, text, start_ms, end_ms, interrupted, unheard_text
 FROM transcript_segments WHERE workflow_id = %(workflow_id)s
 ORDER BY start_ms, source, segment_id
 """

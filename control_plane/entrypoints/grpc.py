@@ -157,6 +157,7 @@ def _line(segment: Segment) -> pb.TranscriptLine:
         start_ms=segment.start_ms,
         end_ms=segment.end_ms,
         interrupted=segment.interrupted,
+        unheard_text=segment.unheard_text,
     )
 
 

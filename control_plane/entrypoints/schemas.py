@@ -119,6 +119,7 @@ class TranscriptLine(BaseModel):
     start_ms: int = Field(description="since the media stream started")
     end_ms: int
     interrupted: bool = Field(description="the agent was cut off by the caller")
+    unheard_text: str = Field(description="said by the agent but not heard; `text` is what was heard")
 
     @classmethod
     def of(cls, segment: Segment) -> TranscriptLine:
@@ -128,6 +129,7 @@ class TranscriptLine(BaseModel):
             start_ms=segment.start_ms,
             end_ms=segment.end_ms,
             interrupted=segment.interrupted,
+            unheard_text=segment.unheard_text,
         )
 
 

@@ -60,6 +60,7 @@ transcript_segments = Table(
     Column("start_ms", BigInteger, nullable=False),
     Column("end_ms", BigInteger, nullable=False),
     Column("interrupted", Boolean, nullable=False),
+    Column("unheard_text", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("workflow_id", "source", "segment_id"),
 )
 

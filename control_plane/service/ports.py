@@ -53,6 +53,7 @@ class Segment:
     start_ms: int
     end_ms: int
     interrupted: bool
+    unheard_text: str = ""  # what the agent said but the caller did not hear; `text` is what was heard
 
 
 @dataclass

@@ -54,7 +54,7 @@ def _fill(message: pb.CallEvent, body: events.Body) -> None:
             segment.segment_id, segment.text = body.segment_id, body.text
             segment.speaker = pb.Speaker.ValueType(body.speaker)
             segment.start_ms, segment.end_ms = body.start_ms, body.end_ms
-            segment.interrupted = body.interrupted
+            segment.interrupted, segment.unheard_text = body.interrupted, body.unheard_text
         case events.TurnCompleted():
             turn = message.turn_completed
             turn.turn, turn.audio_ms, turn.interrupted = body.turn, body.audio_ms, body.interrupted

@@ -61,6 +61,7 @@ class TranscriptSegment:
     start_ms: int
     end_ms: int
     interrupted: bool
+    unheard_text: str = ""  # what the agent said but the caller did not hear; `text` is what was heard
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,9 @@ def segment(
     start_ms: int = 0,
     end_ms: int = 900,
     interrupted: bool = False,
+    unheard_text: str = "",
 ) -> Segment:
-    return Segment(source, segment_id, speaker, text, start_ms, end_ms, interrupted)
+    return Segment(source, segment_id, speaker, text, start_ms, end_ms, interrupted, unheard_text)
 
 
 def turn(number: int, *, source: str = "node-1", response_ms: int = 800) -> Turn:

@@ -20,6 +20,8 @@ from control_plane.migrations.tables import metadata
 from tests.support.control import free_port
 from tests.support.stack import Servers
 
+HEAD = "0002"
+
 
 @pytest.fixture
 async def new_database(servers: Servers) -> AsyncIterator[str]:
@@ -37,7 +39,7 @@ def tables(database_url: str) -> set[str]:
 
 
 async def test_up_down_and_up_again(new_database: str) -> None:
-    assert await asyncio.to_thread(migrations.upgrade, new_database) == "0001"
+    assert await asyncio.to_thread(migrations.upgrade, new_database) == HEAD
     made = tables(new_database)
     assert made == {"calls", "transcript_segments", "turns", "media_summaries"}
 
@@ -45,13 +47,13 @@ async def test_up_down_and_up_again(new_database: str) -> None:
     assert tables(new_database) == set()
     assert await asyncio.to_thread(migrations.current, new_database) == ""
 
-    assert await asyncio.to_thread(migrations.upgrade, new_database) == "0001"
+    assert await asyncio.to_thread(migrations.upgrade, new_database) == HEAD
     assert tables(new_database) == made
 
 
 async def test_upgrading_twice_changes_nothing(new_database: str) -> None:
     for _ in range(2):
-        assert await asyncio.to_thread(migrations.upgrade, new_database) == "0001"
+        assert await asyncio.to_thread(migrations.upgrade, new_database) == HEAD
 
 
 async def test_processes_that_upgrade_at_once_agree(new_database: str) -> None:
@@ -59,7 +61,7 @@ async def test_processes_that_upgrade_at_once_agree(new_database: str) -> None:
         *(asyncio.to_thread(_upgrade_by_command, new_database) for _ in range(2))
     )
 
-    assert revisions == ["0001\n"] * 2
+    assert revisions == [f"{HEAD}\n"] * 2
 
 
 async def test_the_migrations_make_the_schema_that_the_metadata_describes(new_database: str) -> None:

@@ -144,7 +144,14 @@ async def test_the_result_tells_who_said_what_and_how_fast(
         Batch(
             segments=[
                 segment(2, speaker="caller", text="Fine — and you?", start_ms=2000, end_ms=3100),
-                segment(1, text="Hello. How are", start_ms=300, end_ms=1900, interrupted=True),
+                segment(
+                    1,
+                    text="Hello. How are",
+                    start_ms=300,
+                    end_ms=1900,
+                    interrupted=True,
+                    unheard_text="you today?",
+                ),
             ],
             turns=[turn(1, response_ms=-1), turn(2, response_ms=700), turn(3, response_ms=900)],
             media={
@@ -167,13 +174,21 @@ async def test_the_result_tells_who_said_what_and_how_fast(
     assert (body["status"], body["end_reason"], body["error"]) == ("completed", "caller_hangup", "")
     assert body["duration_seconds"] == 12.5
     assert body["transcript"] == [
-        {"speaker": "agent", "text": "Hello. How are", "start_ms": 300, "end_ms": 1900, "interrupted": True},
+        {
+            "speaker": "agent",
+            "text": "Hello. How are",
+            "start_ms": 300,
+            "end_ms": 1900,
+            "interrupted": True,
+            "unheard_text": "you today?",
+        },
         {
             "speaker": "caller",
             "text": "Fine — and you?",
             "start_ms": 2000,
             "end_ms": 3100,
             "interrupted": False,
+            "unheard_text": "",
         },
     ]
     assert [each["response_ms"] for each in body["turns"]] == [-1, 700, 900]

@@ -31,6 +31,7 @@ def segment(number: int, text: str = "Good morning.", speaker: int = 1) -> CallE
         start_ms=100,
         end_ms=900,
         interrupted=True,
+        unheard_text=" And good\x00 day.",
     )
     return event(transcript_segment=body)
 
@@ -45,6 +46,7 @@ def test_a_transcript_segment_becomes_a_row() -> None:
     (row,) = fold.cut().segments
     assert (row.source, row.segment_id, row.speaker, row.text) == ("node-1", 4, "caller", "Good morning.")
     assert (row.start_ms, row.end_ms, row.interrupted) == (100, 900, True)
+    assert row.unheard_text == " And good day."
 
 
 def test_a_turn_becomes_a_row_with_its_unknowns_kept() -> None:

@@ -234,12 +234,15 @@ class TranscriptLine(_message.Message):
     START_MS_FIELD_NUMBER: _builtins.int
     END_MS_FIELD_NUMBER: _builtins.int
     INTERRUPTED_FIELD_NUMBER: _builtins.int
+    UNHEARD_TEXT_FIELD_NUMBER: _builtins.int
     speaker: _events_pb2.Speaker.ValueType
     text: _builtins.str
     start_ms: _builtins.int
     """since the media stream started"""
     end_ms: _builtins.int
     interrupted: _builtins.bool
+    unheard_text: _builtins.str
+    """what the agent said but the caller did not hear; `text` is what was heard"""
     def __init__(
         self,
         *,
@@ -248,10 +251,11 @@ class TranscriptLine(_message.Message):
         start_ms: _builtins.int = ...,
         end_ms: _builtins.int = ...,
         interrupted: _builtins.bool = ...,
+        unheard_text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_ms", b"end_ms", "interrupted", b"interrupted", "speaker", b"speaker", "start_ms", b"start_ms", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_ms", b"end_ms", "interrupted", b"interrupted", "speaker", b"speaker", "start_ms", b"start_ms", "text", b"text", "unheard_text", b"unheard_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -259,14 +259,18 @@ class TranscriptSegment(_message.Message):
     START_MS_FIELD_NUMBER: _builtins.int
     END_MS_FIELD_NUMBER: _builtins.int
     INTERRUPTED_FIELD_NUMBER: _builtins.int
+    UNHEARD_TEXT_FIELD_NUMBER: _builtins.int
     segment_id: _builtins.int
     speaker: Global___Speaker.ValueType
     text: _builtins.str
+    """what was heard: of an agent cut off, up to the last word that was wholly played"""
     start_ms: _builtins.int
     """since stream start"""
     end_ms: _builtins.int
     interrupted: _builtins.bool
     """the agent was cut off by the caller"""
+    unheard_text: _builtins.str
+    """what the model said of this turn and the caller did not hear"""
     def __init__(
         self,
         *,
@@ -276,10 +280,11 @@ class TranscriptSegment(_message.Message):
         start_ms: _builtins.int = ...,
         end_ms: _builtins.int = ...,
         interrupted: _builtins.bool = ...,
+        unheard_text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_ms", b"end_ms", "interrupted", b"interrupted", "segment_id", b"segment_id", "speaker", b"speaker", "start_ms", b"start_ms", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_ms", b"end_ms", "interrupted", b"interrupted", "segment_id", b"segment_id", "speaker", b"speaker", "start_ms", b"start_ms", "text", b"text", "unheard_text", b"unheard_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
