@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.load import driver, summary, systems
-from bench.load.generator import Job
+from bench.load import rig, summary, systems
+from bench.load.generator import IN_TROUBLE_S, LoadFailed
 from bench.load.measured import Measured
-from bench.load.process import cores, usage
 
 
 @dataclass(frozen=True)
 class Plan:
-    levels: Sequence[int]  # calls at once
+    levels: Sequence[int]  # calls at once, ascending
     rounds: int
     settle_s: float
     measure_s: float
 
 
-FULL: Final = Plan(levels=(1, 50), rounds=3, settle_s=1.5, measure_s=8.0)
+FULL: Final = Plan(levels=(1, 10, 50, 200, 400), rounds=3, settle_s=1.5, measure_s=6.0)
 SHORT: Final = Plan(levels=(20,), rounds=2, settle_s=1.0, measure_s=3.0)
 
 
@@ -33,44 +30,45 @@ async def compare(
 ) -> Measured:
     """Run `plan` on the systems `names`: all of them up all the time, one under load at a time.
 
-    Raises LoadFailed or ChildFailed when a system cannot take the load at all.
+    A system that a level drowns is asked for that level and those above it once, for as long as it takes to
+    see; tables["levels"] says what happened. Raises LoadFailed or ChildFailed when a system does not carry
+    the least of them.
     """
-    load_core, core = cores()
     measured: dict[tuple[str, int], summary.Series] = {}
+    drowned: dict[str, tuple[int, str]] = {}  # name -> the level, and why
+    nothing: dict[tuple[str, int], str] = {}  # no call was carried: why
     runs: list[dict[str, object]] = []
-    async with contextlib.AsyncExitStack() as stack:
-        load = await stack.enter_async_context(driver.started(load_core, logs))
-        starts = [
-            stack.enter_async_context(
-                systems.started(name, gemini_port=load.gemini_port, core=core, logs=logs)
-            )
-            for name in names
-        ]
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(start) for start in starts]
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        under_test = [task.result() for task in tasks]
-        turns = list(itertools.product(range(plan.rounds), plan.levels, under_test))
-        for number, (turn, calls, system) in enumerate(turns, 1):
-            at = f"{calls} call" if calls == 1 else f"{calls} calls"
-            say(f"run {number} of {len(turns)}: {system.name}, {at}")
-            where = (system.name, calls)
-            if where not in measured:
-                before = any(name == system.name for name, _ in measured)
-                measured[where] = summary.Series(usage(system.pid).rss_bytes if before else None)
-            urls = await system.prepare([f"{system.name}-{calls}-{turn}-{call}" for call in range(calls)])
-            run = await load.run(Job(urls, plan.settle_s, plan.measure_s, system.pid))
-            measured[where].runs.append(run)
-            runs.append(summary.record(system.name, run))
+    async with rig.started(names, logs) as bench:
+        turns = list(itertools.product(range(plan.rounds), plan.levels, names))
+        for number, (turn, calls, name) in enumerate(turns, 1):
+            level = drowned[name][0] if name in drowned else calls + 1
+            if turn and calls >= level:
+                continue
+            say(f"run {number} of {len(turns)}: {name}, {rig.at(calls)}")
+            series = measured.setdefault((name, calls), summary.Series(bench.base_rss(name)))
+            try:
+                seconds = plan.measure_s if calls < level else min(plan.measure_s, IN_TROUBLE_S)
+                run = await bench.run(name, calls, plan.settle_s, seconds)
+            except LoadFailed as failed:
+                if calls == plan.levels[0]:
+                    raise
+                why = nothing[name, calls] = str(failed)
+            else:
+                series.runs.append(run)
+                runs.append(summary.record(name, run))
+                why = summary.overload(run)
+            if why and calls <= level:
+                drowned[name] = calls, why
     outcome = Measured(runs=runs)
+    rows = outcome.tables["levels"] = []
     for calls in plan.levels:
-        level = {name: measured[name, calls] for name in names}
-        figures = summary.figures(level, calls)
-        notes = [note for name, series in level.items() for note in summary.doubts(name, series)]
+        carried = {name: measured[name, calls] for name in names if measured[name, calls].runs}
+        figures = summary.figures(carried, calls)
+        notes = [note for name, series in carried.items() for note in summary.doubts(name, series)]
         outcome.figures += figures
         outcome.notes += notes
         if notes:
             outcome.unreliable |= {figure.key for figure in figures}
+        for name in names:
+            rows.append(summary.row(name, calls, measured[name, calls], nothing.get((name, calls), "")))
     return outcome

@@ -15,7 +15,9 @@ from bench.load.process import Child, ChildFailed
 class Driver:
     def __init__(self, child: Child) -> None:
         self._child = child
-        self.gemini_port = int(str(child.ready["port"]))
+        self.pid = child.pid
+        self.gemini_url = f"http://127.0.0.1:{child.ready['port']}"
+        self.gemini_tls_url = f"https://127.0.0.1:{child.ready['tls_port']}"
 
     async def run(self, job: Job) -> RunResult:
         """Raises LoadFailed with the load's own reason, ChildFailed when the load process is gone."""
@@ -34,8 +36,10 @@ class Driver:
 
 
 @contextlib.asynccontextmanager
-async def started(core: int, logs: Path) -> AsyncIterator[Driver]:
-    child = await Child.start("bench.load", core=core, env={}, log=logs / "load.log", piped=True)
+async def started(core: int, logs: Path, *tls: Path) -> AsyncIterator[Driver]:
+    """The load on `core`; `tls`: certificate and key for a second model server, at `gemini_tls_url`."""
+    files = map(str, tls)
+    child = await Child.start("bench.load", *files, core=core, env={}, log=logs / "load.log", piped=True)
     try:
         yield Driver(child)
     finally:

