@@ -15,7 +15,6 @@ from media_plane.call.tally import Tally
 from media_plane.dsp.codec import Codecs
 from media_plane.errors import CallRefused, ModelFailure
 from media_plane.io.gemini_pool import GeminiPool
-from media_plane.io.gemini_setup import live_config, setup_message
 from media_plane.io.gemini_tools import Function, declared
 from media_plane.session import CallConfig, CallSession
 from media_plane.wire.events import CallEvent, EndReason, MediaSummary
@@ -221,6 +220,8 @@ class Node:
         return call
 
     async def _open(self, call: Prepared) -> tuple[int, int]:
+        from media_plane.io.gemini_setup import live_config, setup_message  # see io.gemini_sdk
+
         request = call.request
         functions = declared(request.tools)
         setup = setup_message(request.model, live_config(request.system_prompt, request.voice, functions))

@@ -17,10 +17,10 @@ from redis.backoff import NoBackoff
 
 from media_plane import logs
 from media_plane.dsp.codec import Codecs, KernelCodecs
-from media_plane.dsp.plain import PlainCodecs
 from media_plane.dsp.warmup import warm_up
+from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.gemini_pool import GeminiPool
-from media_plane.io.gemini_ws import GeminiEndpoint
+from media_plane.io.gemini_sdk import GeminiSdk
 from media_plane.io.twilio_ws import TwilioServer
 from media_plane.loop.beat import Beat
 from media_plane.loop.collection import Collection
@@ -79,6 +79,7 @@ class MediaServer:
             LoopCollector(self._beat, self._watchdog, self._collection),
             PoolCollector(self.node),
         )
+        self._sdk = GeminiSdk()
         self._ws_url = ""
         self._grpc_address = ""
         self._grpc: GrpcServer | None = None
@@ -87,23 +88,24 @@ class MediaServer:
         self._stop = asyncio.Event()
 
     async def start(self) -> dict[str, object]:
-        """Bind every port; returns the endpoints."""
+        """Bind every port, then import what is only needed later; returns the endpoints."""
         s = self._settings
         warm_up(self._codecs)
         ws_port = await self._twilio.start(s.media_host, s.media_ws_port)
         self._ws_url = s.public_ws_url(ws_port)
-        self._grpc = GrpcServer(MediaPlaneService(self.node, s, self._ws_url))
+        self._grpc = GrpcServer(MediaPlaneService(self.node, self._sdk, s, self._ws_url))
         grpc_port = await self._grpc.start(s.media_host, s.media_grpc_port)
         self._grpc_address = s.grpc_advertise(grpc_port)
         metrics_port = self._metrics.start(s.media_host, s.media_metrics_port)
-        self._beat.start()
-        self._watchdog.start()
         self.node.changed = self._registry.changed
         self.node.pool.start()
         self._tasks = [
             asyncio.create_task(self._outbox.run(), name="outbox"),
             asyncio.create_task(self._registry.run(), name="registry"),
         ]
+        await self._sdk.load()
+        self._beat.start()
+        self._watchdog.start()
         return {
             "media_ws": f"ws://{s.media_host}:{ws_port}",
             "media_grpc": f"{s.media_host}:{grpc_port}",
@@ -194,6 +196,8 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 def _codecs(settings: Settings) -> Codecs:
     if settings.media_resampler is Resampler.KERNEL:
         return KernelCodecs()
+    from media_plane.dsp.plain import PlainCodecs  # and SOXR with it, which few need
+
     return PlainCodecs(settings.media_resampler.value)
 
 

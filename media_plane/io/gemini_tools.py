@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from google.genai import types
+from typing import TYPE_CHECKING
 
 from media_plane.call.tools import Tool
+
+if TYPE_CHECKING:
+    from google.genai import types
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ def declared(functions: Iterable[Function]) -> list[types.FunctionDeclaration]:
 
 
 def _declaration(function: Function) -> types.FunctionDeclaration:
+    from google.genai import types  # see gemini_sdk
+
     blocking = function.tool.blocking
     try:
         parameters = _schema(function.parameters_json) if function.parameters_json else None
@@ -44,6 +48,8 @@ def _declaration(function: Function) -> types.FunctionDeclaration:
 
 
 def _schema(text: str) -> types.Schema | None:
+    from google.genai import types  # see gemini_sdk
+
     schema = types.Schema.from_json_schema(json_schema=types.JSONSchema.model_validate_json(text))
     # An OBJECT must have properties.
     return schema if schema.properties else None

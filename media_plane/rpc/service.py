@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from media_plane.call.lifecycle import State
 from media_plane.call.tools import Outcome
 from media_plane.errors import CallRefused, InvalidRequest, ModelFailure
+from media_plane.io.gemini_sdk import GeminiSdk
 from media_plane.metrics import resident_bytes
 from media_plane.node import Node
 from media_plane.rpc import convert, validate_tools
@@ -43,14 +44,16 @@ _REFUSALS = {
 
 
 class MediaPlaneService(media_pb2_grpc.MediaPlaneServicer):
-    def __init__(self, node: Node, settings: Settings, ws_url: str) -> None:
+    def __init__(self, node: Node, sdk: GeminiSdk, settings: Settings, ws_url: str) -> None:
         self._node = node
+        self._sdk = sdk
         self._settings = settings
         self._ws_url = ws_url
 
     async def PrepareCall(  # noqa: N802
         self, request: pb.PrepareCallRequest, context: _Context
     ) -> pb.PrepareCallResponse:
+        await self._sdk.loaded()
         try:
             call = prepare_request(request, self._settings)
             connect_ms, setup_ms = await self._node.prepare(call)
