@@ -219,6 +219,9 @@ class CallState:
                 self.ended_at = _happened(ended.at, now)
                 self._deadlines = {Limit.FINAL_CALLBACK: now + self._limits.final_callback_s}
             return
+        if outcome.end_reason is EndReason.AGENT_HANGUP and self.end_reason is EndReason.CALLER_HANGUP:
+            # Twilio goes on to hang up once its stream is closed, and its callback was faster.
+            self.end_reason = EndReason.AGENT_HANGUP
         error = outcome.error
         if error and ended.detail:
             error = f"{error}: {ended.detail}"

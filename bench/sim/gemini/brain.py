@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Final, Protocol
@@ -93,11 +94,12 @@ def _is_name(tokens: list[str]) -> bool:
 
 
 class Scripted:
-    """Follows `script:`, step by step and over again."""
+    """Follows `script:`, step by step and over again. A step's function is called if setup declared it."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, declared: Collection[str]) -> None:
         self._steps = scenario.script or [ScriptStep(heard="hello")]
         self._scenario = scenario
+        self._declared = declared
 
     def hears(self, memory: Memory) -> ScriptStep | None:
         """The step of this turn."""
@@ -115,7 +117,8 @@ class Scripted:
         """The step's reply, whatever was said."""
         step = self._steps[memory.turns % len(self._steps)]
         memory.turns += 1
-        return Reply(step.reply, step.think, step.voice or self._scenario.voice, step.tool)
+        tool = step.tool if step.tool is not None and step.tool.function in self._declared else None
+        return Reply(step.reply, step.think, step.voice or self._scenario.voice, tool)
 
 
 class FrontDesk:

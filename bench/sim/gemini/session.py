@@ -286,7 +286,11 @@ class Session:
     def _complete_setup(self, now_ns: int) -> None:
         setup = self._setup
         assert setup is not None
-        brain = FrontDesk(self._scenario, setup.parameters) if self._listens else Scripted(self._scenario)
+        brain = (
+            FrontDesk(self._scenario, setup.parameters)
+            if self._listens
+            else Scripted(self._scenario, setup.parameters)
+        )
         self._dialogue = Dialogue(
             setup=setup,
             scenario=self._scenario,

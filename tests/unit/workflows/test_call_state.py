@@ -300,6 +300,16 @@ def test_a_time_of_just_now_of_the_future_or_of_no_form_is_now(timestamp: str) -
     assert call.answered_at == NOON
 
 
+@pytest.mark.parametrize("callback_first", [False, True])
+def test_an_agent_that_ended_the_call_is_told_from_a_caller_who_hung_up(callback_first: bool) -> None:
+    call = live_call()
+    if callback_first:
+        call.twilio_status(callback("completed"), 30)
+        assert call.end_reason is EndReason.CALLER_HANGUP
+    call.stream_ended(ended("agent_ended"), 31)
+    assert (call.status, call.end_reason) == (CallStatus.COMPLETED, EndReason.AGENT_HANGUP)
+
+
 def test_every_outcome_can_be_reached_from_every_status_that_is_not_final() -> None:
     outcomes = [*FINAL.values(), *EXPIRED.values(), *(o for o in STREAM_END.values() if o is not None)]
     for outcome in outcomes:

@@ -1,0 +1,1 @@
+"""A tool server stand-in: answers agents' function calls, and misbehaves when told to."""
