@@ -79,6 +79,11 @@ class PoolCollector(Collector):
             "kind",
             {"prompt": missed.prompt_tokens, "response": missed.response_tokens},
         )
+        yield CounterMetricFamily(
+            "voiceplane_media_hello_seconds",
+            "Caller audio that a greeting answered, not sent to the model",
+            value=self._node.tally().hello_samples / 8000,
+        )
 
 
 def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:

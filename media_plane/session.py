@@ -2,7 +2,7 @@
 
 A frame is a function call: Twilio's frame callback → `caller_frame` → kernel → the model's socket, in one
 stack; `model_frame` the other way. Nothing waits in a queue between the sockets; agent audio waits in one
-place, `_held`, and only until Twilio's stream starts. What is not an audio frame of the common shape takes
+place, `_held`, and only until it may leave. What is not an audio frame of the common shape takes
 the slow road: `wire` parses it, `call` decides, this file acts.
 
 Frames are stamped with `now_ns` where they are read; `clock` is read once more after the write, for the time
@@ -20,12 +20,14 @@ import structlog
 
 from media_plane.call.closing import CLOSES
 from media_plane.call.conversation import Conversation
+from media_plane.call.greeting import Greeting, GreetingMode, Move
 from media_plane.call.lifecycle import Event, State, advance
 from media_plane.call.playout import Playout
 from media_plane.call.tally import Tally
 from media_plane.call.tools import Outcome, Tool
 from media_plane.call.waiting import WaitingAudio
 from media_plane.dsp.codec import OFFSET, Codecs
+from media_plane.dsp.g711 import mean_level
 from media_plane.errors import CloseCode, ModelFailure, PeerError
 from media_plane.leg import Leg
 from media_plane.tool_desk import ToolDesk
@@ -49,6 +51,8 @@ class CallConfig:
     model: str
     expires_at_ns: int  # give up if no stream has started by then
     tools: tuple[Tool, ...] = ()
+    greeting_mode: GreetingMode = GreetingMode.IMMEDIATE
+    hello_silence_ns: int = 1_200_000_000  # after_hello: the agent speaks first when nobody else does
 
 
 class CallSession:
@@ -81,6 +85,9 @@ class CallSession:
         self._caller: Leg | None = None
         self._conversation = Conversation()
         self._playout = Playout()
+        mode = config.greeting_mode if config.greeting else GreetingMode.NONE
+        self._greeting = Greeting(mode, config.hello_silence_ns, self._conversation.speech)
+        self._outlet: Leg | None = None  # the caller, as soon as agent audio may leave
         self._held = WaitingAudio(HELD_S)
         self._early = WaitingAudio(EARLY_S)
         self.desk = ToolDesk(config.workflow_id, config.tools, self._emit)
@@ -153,12 +160,19 @@ class CallSession:
         """Caller audio in an unusual shape, or before the model is ready."""
         try:
             audio = gemini.standard_base64(message.payload)
-            if self._model is not None:
+            if self._model is not None and not self._greeting.withholds:
                 self._send_up_slowly(audio, now_ns)
-            elif not self._early.add(b64decode(audio, validate=True)):
-                self._drop_up("the model is not ready")
+            else:
+                self._put_by(b64decode(audio, validate=True), now_ns)
         except (PeerError, ValueError):
             self._tolerate("caller", PeerError("media.payload is not base64"))
+
+    def _put_by(self, ulaw: bytes, now_ns: int) -> None:
+        """Caller audio that the model does not get now."""
+        if not self._early.add(ulaw):
+            self._drop_up("the model is not ready")
+        if self._greeting.waits:
+            self._speech_frame(mean_level(ulaw), len(ulaw) * _NS_PER_SAMPLE, now_ns)
 
     # -- model → caller --
 
@@ -187,8 +201,8 @@ class CallSession:
         if result <= 0:
             return result == 0
         samples = result >> 32
-        caller = self._caller
-        if caller is None or not self.start_ns:
+        caller = self._outlet
+        if caller is None:
             self._hold(self._down.ulaw(samples), now_ns)
         elif caller.congested:
             self._drop_down("Twilio's socket takes too little")
@@ -217,14 +231,15 @@ class CallSession:
             caller.send_text(twilio.mark(self.stream_sid, name))
 
     def _hold(self, ulaw: bytes, now_ns: int) -> None:
-        """Agent audio that comes before the stream has started."""
+        """Agent audio that comes before it may leave."""
         if not self._held.add(ulaw):
             self._drop_down(f"{HELD_S} s wait for the stream to start")
             return
-        self._emit_all(self._conversation.agent_audio(len(ulaw), now_ns), now_ns)
+        self._emit_all(self._conversation.agent_audio(len(ulaw), now_ns, playing=False), now_ns)
 
-    def _release_held(self, caller: Leg) -> None:
-        """What waited leaves with the first write after `start`."""
+    def _let_speak(self, caller: Leg) -> None:
+        """Agent audio may leave from now on, what waited with the first write."""
+        self._outlet = caller
         held = self._held.take()
         if not held:
             return
@@ -234,7 +249,7 @@ class CallSession:
         self._first_audio_ns = self._clock()
         self.tally.agent_samples += len(held)
         self._playout.write(len(held), self._first_audio_ns)
-        self._conversation.played_until(self._playout.end_ns)
+        self._conversation.released(self._first_audio_ns, self._playout.end_ns)
         self._send_mark(caller, turn_over=True)
 
     def _on_model(self, message: gemini.ServerMessage, now_ns: int) -> None:
@@ -253,8 +268,8 @@ class CallSession:
             self._emit_all(conversation.agent_text(message.output_text, now_ns), now_ns)
         if message.generation_complete or message.turn_complete:
             conversation.turns.generated()
-            if self._caller is not None and self.start_ns:
-                self._send_mark(self._caller, turn_over=True)
+            if self._outlet is not None:
+                self._send_mark(self._outlet, turn_over=True)
         if message.turn_complete:
             conversation.turns.complete(now_ns, self._playout.end_ns)
         if message.prompt_tokens >= 0:
@@ -268,8 +283,8 @@ class CallSession:
     def _interrupt(self, now_ns: int) -> None:
         """The model heard the caller speak over the agent: silence, in this very call stack."""
         discarded_ns = self._playout.clear(now_ns) + len(self._held.take()) * _NS_PER_SAMPLE
-        if self._caller is not None and self.start_ns:
-            self._caller.send_text(twilio.clear(self.stream_sid))
+        if self._outlet is not None:
+            self._outlet.send_text(twilio.clear(self.stream_sid))
         flush_us = (self._clock() - now_ns) // 1000
         self._down.reset()
         self.desk.interrupted()
@@ -342,7 +357,9 @@ class CallSession:
         self.stream_sid = message.stream_sid
         self._down.address(twilio.media_head(message.stream_sid))
         self._conversation.stream_started(now_ns)
-        self._release_held(caller)
+        self._greeting.stream_started(now_ns)
+        if not self._greeting.waits:
+            self._let_speak(caller)
         self._emit(events.StreamStarted(message.stream_sid, message.call_sid), now_ns)
         if self.state is State.LIVE:
             self._go_live(now_ns)
@@ -350,11 +367,15 @@ class CallSession:
     def _go_live(self, now_ns: int) -> None:
         """Both legs are there: what the caller said meanwhile goes to the model, and audio takes the fast
         road."""
+        if self._greeting.withholds:
+            return
         self._payload_at = twilio.media_payload(self.stream_sid)
         self._send_up_slowly(b64encode(self._early.take()), now_ns)
 
     def tick(self, now_ns: int) -> None:
         """Called several times a second: what is due only because time has passed."""
+        if self._greeting.waits and self.start_ns:
+            self._greet(now_ns)
         if self.state is State.LIVE:
             deadline_ns = self._conversation.turns.deadline_ns
             if deadline_ns and now_ns >= deadline_ns:
@@ -364,6 +385,20 @@ class CallSession:
                 self.end(EndReason.AGENT_ENDED, "", now_ns)
         elif not self.start_ns and now_ns >= self.config.expires_at_ns:
             self.end(EndReason.EXPIRED, "no stream came in time", now_ns)
+
+    def _greet(self, now_ns: int) -> None:
+        """The greeting waits for the callee's hello."""
+        withheld, caller = self._greeting.withholds, self._caller
+        move = self._greeting.step(now_ns)
+        if move is Move.STAY or caller is None:
+            return
+        if move is Move.SPEAK:
+            if withheld:  # a hello, or silence: the greeting is the answer to it
+                self.tally.hello_samples += len(self._early.take())
+                self._conversation.speech.heard_out(now_ns)
+            self._let_speak(caller)
+        if withheld and self.state is State.LIVE:
+            self._go_live(now_ns)
 
     def answer_tool(self, tool_call_id: str, response: dict[str, Any], now_ns: int) -> Outcome:
         """A function's answer came from the control plane."""
@@ -395,7 +430,7 @@ class CallSession:
             self._model.close(CloseCode.NORMAL, "")
         if self._caller is not None:
             self._caller.close(*CLOSES[reason])
-        self._model = self._caller = None
+        self._model = self._caller = self._outlet = None
         self._payload_at = twilio.no_media
         self._ended(self)
 

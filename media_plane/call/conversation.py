@@ -27,24 +27,20 @@ class Conversation:
         self._start_ns = 0  # 0: the stream has not started
 
     def stream_started(self, now_ns: int) -> None:
-        """Audio that waited is written now."""
+        """The caller is there; what waits is written now, or later."""
         self._start_ns = now_ns
-        turn = self.turns.current
-        if turn is not None:
-            turn.began_ns = now_ns
 
-    def played_until(self, played_ns: int) -> None:
-        """All that waited has been written and will have been played at `played_ns`."""
-        self.turns.rearm(played_ns)
+    def released(self, now_ns: int, played_ns: int) -> None:
+        """All that waited is written now and will have been played at `played_ns`."""
+        self.turns.released(now_ns, self.speech.stopped_ns, played_ns)
 
-    def agent_audio(self, samples: int, now_ns: int) -> Sequence[Body]:
-        """Audio of the agent was written, or put by while the stream has not started."""
+    def agent_audio(self, samples: int, now_ns: int, *, playing: bool = True) -> Sequence[Body]:
+        """Audio of the agent was written, or put by until it may leave (not `playing`)."""
         turn = self.turns.current
         if turn is not None and not self.turns.needs_new():
             turn.samples += samples
             return ()
         done = self.finish(now_ns)
-        playing = self._start_ns > 0
         self.turns.begin(now_ns, self.speech.stopped_ns, playing=playing).samples = samples
         return done
 

@@ -10,7 +10,8 @@ class Tally:
     """Plain numbers that only grow; the session adds to them, anybody may read them at any time."""
 
     __slots__ = (
-        *("agent_samples", "caller_samples", "down_latency", "dropped_down", "dropped_up", "interruptions"),
+        *("agent_samples", "caller_samples", "down_latency", "dropped_down", "dropped_up", "hello_samples"),
+        "interruptions",
         *("marks_returned", "peer_errors", "prompt_tokens", "response", "response_tokens", "up_latency"),
     )
 
@@ -20,6 +21,7 @@ class Tally:
         self.response = Histogram()  # µs from the end of the caller's words to the answer's first audio
         self.caller_samples = 0  # 8 kHz
         self.agent_samples = 0  # 8 kHz, written to Twilio
+        self.hello_samples = 0  # 8 kHz, caller audio that the greeting answered instead of the model
         self.dropped_up = 0  # audio messages not sent on
         self.dropped_down = 0
         self.interruptions = 0
@@ -34,6 +36,7 @@ class Tally:
         self.response.merge(other.response)
         self.caller_samples += other.caller_samples
         self.agent_samples += other.agent_samples
+        self.hello_samples += other.hello_samples
         self.dropped_up += other.dropped_up
         self.dropped_down += other.dropped_down
         self.interruptions += other.interruptions

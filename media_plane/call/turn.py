@@ -87,9 +87,16 @@ class Turns:
         if turn.began_ns:
             self.deadline_ns = max(now_ns, played_ns) + GRACE_NS
 
-    def rearm(self, played_ns: int) -> None:
-        """What waited for the stream to start will have been played at `played_ns`."""
-        if self.current is not None and self.current.phase is Phase.COMPLETE:
+    def released(self, now_ns: int, caller_stopped_ns: int, played_ns: int) -> None:
+        """What waited is written now, and answers the caller if he has spoken; it will have been played at
+        `played_ns`."""
+        turn = self.current
+        if turn is None:
+            return
+        turn.began_ns = now_ns
+        if caller_stopped_ns > self._heard_ns:
+            turn.caller_stopped_ns = self._heard_ns = caller_stopped_ns
+        if turn.phase is Phase.COMPLETE:
             self.deadline_ns = played_ns + GRACE_NS
 
     def interrupt(self, now_ns: int) -> Turn | None:

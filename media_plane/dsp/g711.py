@@ -48,3 +48,10 @@ def compress(pcm: NDArray[np.int16]) -> NDArray[np.uint8]:
     """int16 samples → μ-law codes, same shape. Allocates."""
     codes: NDArray[np.uint8] = PCM14_TO_ULAW[(pcm.astype(np.int32) >> 2) + 8192]
     return codes
+
+
+def mean_level(ulaw: bytes) -> int:
+    """Mean absolute amplitude of μ-law codes, 0 to 32124; 0 of nothing. Allocates: off the frame path."""
+    if not ulaw:
+        return 0
+    return int(np.abs(expand(np.frombuffer(ulaw, np.uint8)).astype(np.int32)).mean())

@@ -57,13 +57,15 @@ class RecordedLeg:
 class Scene:
     """A call; time is ms and moves only when a method is told so."""
 
-    def __init__(self, greeting: str = "", *, ready: bool = True, started: bool = True) -> None:
+    def __init__(
+        self, greeting: str = "", *, ready: bool = True, started: bool = True, **config: Any
+    ) -> None:
         self.at_ms = 1000
         self.model, self.caller = RecordedLeg(), RecordedLeg()
         self.events: list[CallEvent] = []
         self.ended: list[CallSession] = []
         self.session = CallSession(
-            CallConfig("call-1", greeting, "gemini-test", 180_000 * MS),
+            CallConfig("call-1", greeting, "gemini-test", 180_000 * MS, **config),
             CODECS,
             clock=lambda: self.now,
             emit=self.events.append,

@@ -115,16 +115,29 @@ def test_a_greeting_nobody_asked_for_has_no_response_time() -> None:
 def test_a_greeting_made_while_it_rings_is_timed_from_the_stream_s_start() -> None:
     story = Story(started=False)
     conversation = story.conversation
-    story.agent_speaks(-3000, 1000)
+    conversation.agent_audio(8000, story.now(-3000), playing=False)
     story.agent_text(-3000, "Hello")
     conversation.turns.generated()
     conversation.turns.complete(story.now(-2000), 0)
     assert conversation.turns.deadline_ns == 0
     conversation.stream_started(START)
-    conversation.played_until(story.now(1000))
+    conversation.released(START, story.now(1000))
     story.settle()
     assert story.segments() == [TranscriptSegment(1, Speaker.AGENT, "Hello", 0, 1000, False)]
     assert story.turns() == [TurnCompleted(1, -1, 0, -1, 1000, False)]
+
+
+def test_a_greeting_that_waited_for_hello_answers_it() -> None:
+    story = Story()
+    conversation = story.conversation
+    conversation.agent_audio(8000, story.now(-3000), playing=False)
+    conversation.turns.generated()
+    conversation.turns.complete(story.now(-2000), 0)
+    story.caller_speaks(500, 1000)
+    conversation.released(story.now(1400), story.now(2400))
+    story.played_ns = story.now(2400)
+    story.settle()
+    assert story.turns() == [TurnCompleted(1, 1000, 1400, 400, 1000, False)]
 
 
 def test_an_interrupted_turn_ends_where_it_was_cleared() -> None:
