@@ -26,7 +26,7 @@ from media_plane.call.playout import Playout
 from media_plane.call.tally import Tally
 from media_plane.call.tools import Outcome, Tool
 from media_plane.call.waiting import WaitingAudio
-from media_plane.dsp.codec import OFFSET, Codecs
+from media_plane.dsp.codec import OFFSET, SHAPED, Codecs
 from media_plane.dsp.g711 import mean_level
 from media_plane.errors import CloseCode, ModelFailure, PeerError
 from media_plane.leg import Leg
@@ -41,7 +41,6 @@ EARLY_S = 5  # of caller audio, before the model is ready
 _WHOLE = 24_000  # bytes of μ-law a message when much is sent at once: 3 s, 32 kB as base64
 _NS_PER_SAMPLE = 125_000  # 8 kHz
 _MAX_PEER_ERRORS = 50  # 1 s of bad frames: a peer that does not speak this protocol
-_TAIL = len(twilio.MEDIA_TAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,7 @@ class CallSession:
         self._model: Leg | None = None
         self._caller: Leg | None = None
         self._conversation = Conversation()
+        self._turns = self._conversation.turns
         self._playout = Playout()
         mode = config.greeting_mode if config.greeting else GreetingMode.NONE
         self._greeting = Greeting(mode, config.hello_silence_ns, self._conversation.speech)
@@ -101,8 +101,6 @@ class CallSession:
         self._speech_frame = self._conversation.speech.frame
         self._observe_up = self.tally.up_latency.observe
         self._observe_down = self.tally.down_latency.observe
-        self._shape = gemini.AudioShape()
-        self._payload_at: Callable[[bytes], int] = twilio.no_media
 
     # -- caller → model --
 
@@ -112,12 +110,12 @@ class CallSession:
         Raises:
             PeerError: the stream must be closed.
         """
-        start = self._payload_at(data)
-        if start < 0 or not self._send_up(data, start, len(data) - _TAIL, now_ns):
+        if not self._send_up(data, SHAPED, 0, now_ns):
             self._on_caller(twilio.parse(data), now_ns)
 
     def _send_up(self, data: bytes, start: int, end: int, now_ns: int) -> bool:
-        """Encode one piece of caller audio and send it; False: it is not plain base64, nothing was done."""
+        """Encode one piece of caller audio and send it. False: it is not plain base64 (SHAPED: or the message
+        has another shape), and nothing was done."""
         result = self._encode(data, start, end)
         if result <= 0:
             return result == 0
@@ -182,21 +180,19 @@ class CallSession:
         Raises:
             PeerError: the model's socket must be closed.
         """
-        shape = self._shape
-        if shape.fits(data) and self._send_down(data, shape.start, len(data) + shape.stop, now_ns):
+        if now_ns >= self._turns.stale_until_ns and self._send_down(data, SHAPED, 0, now_ns):
             return
         try:
             message = gemini.parse(data)
-            shape.learn(data, message)
+            shape = gemini.audio_shape(data, message)
+            if shape is not None:
+                self._down.expect(*shape)
             self._on_model(message, now_ns)
         except PeerError as error:
             self._tolerate("model", error)
 
     def _send_down(self, data: bytes, start: int, end: int, now_ns: int) -> bool:
-        """Decode one part of agent audio and send it; False: it is not plain base64, nothing was done."""
-        if self._conversation.turns.is_stale(now_ns):
-            self.tally.dropped_down += 1
-            return True
+        """Decode one part of agent audio and send it. False: as of `_send_up`."""
         result = self._down.decode(data, start, end)
         if result <= 0:
             return result == 0
@@ -210,20 +206,15 @@ class CallSession:
             caller.send(self._down.buffer, result & OFFSET)
             written_ns = self._clock()
             self._observe_down((written_ns - now_ns) // 1000)
-            self._written(samples, written_ns)
-            if self._playout.mark_is_due:
+            if not self._first_audio_ns:
+                self._first_audio_ns = written_ns
+            due = self._playout.write(samples, written_ns)
+            over = self._conversation.agent_audio(samples, written_ns)
+            if over:
+                self._emit_all(over, written_ns)
+            if due:
                 self._send_mark(caller)
         return True
-
-    def _written(self, samples: int, now_ns: int) -> None:
-        """Agent audio has been written to Twilio."""
-        if not self._first_audio_ns:
-            self._first_audio_ns = now_ns
-        self.tally.agent_samples += samples
-        self._playout.write(samples, now_ns)
-        begun = self._conversation.agent_audio(samples, now_ns)
-        if begun:
-            self._emit_all(begun, now_ns)
 
     def _send_mark(self, caller: Leg, *, turn_over: bool = False) -> None:
         name = self._playout.due_mark(turn_over=turn_over)
@@ -247,7 +238,6 @@ class CallSession:
         for start, end in _slices(len(held), _WHOLE):
             caller.send_text(head + b64encode(held[start:end]) + twilio.MEDIA_TAIL)
         self._first_audio_ns = self._clock()
-        self.tally.agent_samples += len(held)
         self._playout.write(len(held), self._first_audio_ns)
         self._conversation.released(self._first_audio_ns, self._playout.end_ns)
         self._send_mark(caller, turn_over=True)
@@ -260,18 +250,20 @@ class CallSession:
         for part in message.audio:
             audio = gemini.standard_base64(part)
             for start, end in _slices(len(audio), self._down.max_chars):
-                if not self._send_down(audio, start, end, now_ns):
+                if now_ns < self._turns.stale_until_ns:
+                    self.tally.dropped_down += 1
+                elif not self._send_down(audio, start, end, now_ns):
                     raise PeerError("inlineData.data is not base64")
         if message.input_text:
             self._emit_all(conversation.caller_text(message.input_text, now_ns), now_ns)
         if message.output_text:
             self._emit_all(conversation.agent_text(message.output_text, now_ns), now_ns)
         if message.generation_complete or message.turn_complete:
-            conversation.turns.generated()
+            self._turns.generated()
             if self._outlet is not None:
                 self._send_mark(self._outlet, turn_over=True)
         if message.turn_complete:
-            conversation.turns.complete(now_ns, self._playout.end_ns)
+            self._turns.complete(now_ns, self._playout.end_ns)
         if message.prompt_tokens >= 0:
             self.tally.prompt_tokens += message.prompt_tokens
             self.tally.response_tokens += message.response_tokens
@@ -288,7 +280,7 @@ class CallSession:
         flush_us = (self._clock() - now_ns) // 1000
         self._down.reset()
         self.desk.interrupted()
-        turn = self._conversation.turns.interrupt(now_ns)
+        turn = self._turns.interrupt(now_ns)
         if turn is not None:
             self.tally.interruptions += 1
             self._emit(events.Interrupted(turn.number, discarded_ns // 1_000_000, flush_us), now_ns)
@@ -369,7 +361,7 @@ class CallSession:
         road."""
         if self._greeting.withholds:
             return
-        self._payload_at = twilio.media_payload(self.stream_sid)
+        self._expect_caller(*twilio.media_shape(self.stream_sid))
         self._send_up_slowly(b64encode(self._early.take()), now_ns)
 
     def tick(self, now_ns: int) -> None:
@@ -377,7 +369,7 @@ class CallSession:
         if self._greeting.waits and self.start_ns:
             self._greet(now_ns)
         if self.state is State.LIVE:
-            deadline_ns = self._conversation.turns.deadline_ns
+            deadline_ns = self._turns.deadline_ns
             if deadline_ns and now_ns >= deadline_ns:
                 self._emit_all(self._conversation.finish(now_ns), now_ns)
             self.desk.tick(now_ns, self._model)
@@ -408,9 +400,9 @@ class CallSession:
     def _farewell_is_over(self, now_ns: int) -> bool:
         return self.desk.farewell.due(
             now_ns,
-            generating=self._conversation.turns.generating,
+            generating=self._turns.generating,
             left_ns=self._playout.left_ns(now_ns),
-            samples=self.tally.agent_samples,
+            samples=self._playout.sent,
         )
 
     def end(self, reason: EndReason, detail: str, now_ns: int) -> None:
@@ -422,6 +414,7 @@ class CallSession:
         if self.start_ns:  # else nobody was there to hear the greeting: no words, no turn
             self._emit_all(self._conversation.end(now_ns), now_ns)
         first_audio_ms = (self._first_audio_ns - self.start_ns) // 1_000_000 if self._first_audio_ns else -1
+        self.tally.agent_samples = self._playout.sent
         self.summary = self.tally.summary(
             first_audio_ms=first_audio_ms, setup_ms=self._setup_ms, prewarmed=self._prewarmed
         )
@@ -431,8 +424,12 @@ class CallSession:
         if self._caller is not None:
             self._caller.close(*CLOSES[reason])
         self._model = self._caller = self._outlet = None
-        self._payload_at = twilio.no_media
+        self._expect_caller(b"", b"")
         self._ended(self)
+
+    def _expect_caller(self, before: bytes, after: bytes) -> None:
+        self._up.expect(before, after)
+        self._encode = self._up.encode
 
     def _emit(self, body: Body, now_ns: int) -> None:
         if isinstance(body, events.TurnCompleted) and body.response_ms >= 0:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from media_plane.call.speech import SpeechDetector
 from media_plane.call.transcript import Transcript
-from media_plane.call.turn import Turn, Turns
+from media_plane.call.turn import Phase, Turn, Turns
 from media_plane.wire.events import Body, Speaker, TranscriptDelta, TranscriptSegment, TurnCompleted
 
 _NS_PER_SAMPLE = 125_000  # 8 kHz
@@ -37,7 +37,7 @@ class Conversation:
     def agent_audio(self, samples: int, now_ns: int, *, playing: bool = True) -> Sequence[Body]:
         """Audio of the agent was written, or put by until it may leave (not `playing`)."""
         turn = self.turns.current
-        if turn is not None and not self.turns.needs_new():
+        if turn is not None and turn.phase is Phase.SPEAKING:
             turn.samples += samples
             return ()
         done = self.finish(now_ns)

@@ -1,10 +1,14 @@
-"""What was sent to the caller's side, and what of it has been played there.
+"""The ledger of what was sent to the caller's side, and what of it has been played there.
 
 Twilio plays what it gets in order and in real time, without telling when. By our clock the end of everything
 sent is known (`end_ns`); a mark, which Twilio returns when what was sent before it has been played, tells how
-far behind our clock it really plays. A mark can come late for reasons of its own, never early: the smallest
-lag seen since the buffer last ran dry is the one that counts. A mark that `clear` sent back, that comes twice
-or that we never sent tells nothing and changes nothing.
+far behind our clock it plays, plus the way to Twilio and back. That way is known, too: a mark sent while
+nothing is queued (a probe) comes back at once. The way there needs no correction: what is sent to silence the
+agent takes as long as its audio did.
+
+A mark can come late for reasons of its own, never early: the smallest of the last few counts. One that
+`clear` sent back, that comes twice or that we never sent tells nothing and changes nothing; when all are lost,
+the caller's side plays as far behind as it last did.
 
 A mark is named for the sample it stands behind, so that nothing but that number has to be remembered of it.
 """
@@ -16,34 +20,44 @@ _MARK_EVERY = 1600  # samples: 200 ms, while the lag is being learned
 _LEARNING = 8000  # samples after the buffer ran dry: 1 s, five marks, of which some may be lost
 _MARK_EVERY_LATER = 8000  # each mark costs two messages, as much as two audio frames
 _MAX_PENDING = 1024  # marks; 10 minutes at one a second is 600, and Twilio buffers no more than that
+_FEW = 4  # marks; the smallest lag of the last four to eight counts, so that a hole in the audio shows
+_ENOUGH = 3  # marks that tell more than what was usual before
+_PROBE_EVERY_NS = 30_000_000_000
+_SURELY_DRY_NS = 1_000_000_000
+_UNKNOWN = 1 << 62
 
 
 class Playout:
     """Samples are μ-law at 8 kHz. `end_ns`: when, by our clock, everything sent will have been played."""
 
-    __slots__ = ("_base", "_due", "_lag_ns", "_marked", "_pending", "end_ns", "marks_lost", "sent")
+    __slots__ = (
+        *("_base", "_count", "_due", "_lag_ns", "_marked", "_older_lag_ns", "_pending", "_probe"),
+        *("_probed_ns", "_round_trip_ns", "_usual_ns", "end_ns", "marks_lost", "sent"),
+    )
 
     def __init__(self) -> None:
         self.sent = 0  # samples, ever
         self.end_ns = 0
         self.marks_lost = 0  # forgotten because too many were never returned
         self._base = 0  # samples sent before the buffer last ran dry or was cleared
-        self._lag_ns = -1  # -1: no mark came back since then
+        self._lag_ns = _UNKNOWN  # smallest of the last few marks since then
+        self._older_lag_ns = _UNKNOWN  # and of those before them
+        self._count = 0  # marks that came back since then
+        self._usual_ns = -1  # how far behind it played before; -1: not known
         self._marked = 0  # samples covered by a mark or a clear
         self._due = _MARK_EVERY  # `sent` at which the next mark is due
         self._pending: dict[int, None] = {}  # samples before each mark that is out, oldest first
+        self._probe = 0  # probes sent
+        self._probed_ns = 0  # when the newest of them was; 0: it is back
+        self._round_trip_ns = _UNKNOWN  # the shortest yet
 
-    def write(self, samples: int, now_ns: int) -> None:
-        """`samples` were written to Twilio at `now_ns`."""
+    def write(self, samples: int, now_ns: int) -> bool:
+        """`samples` were written to Twilio at `now_ns`. True: a mark is due, which `due_mark` names."""
         if now_ns >= self.end_ns:
             self.end_ns = now_ns
             self._begin()
         self.end_ns += samples * _NS_PER_SAMPLE
         self.sent += samples
-
-    @property
-    def mark_is_due(self) -> bool:
-        """Whether `due_mark` would name a mark in the middle of a turn."""
         return self.sent >= self._due
 
     def due_mark(self, *, turn_over: bool = False) -> str | None:
@@ -60,25 +74,41 @@ class Playout:
         self._pending[self.sent] = None
         return f"m{self.sent}"
 
+    def due_probe(self, now_ns: int) -> str | None:
+        """The name of a mark to send now, while nothing is queued: at the stream's start, and every half a
+        minute when the agent is silent."""
+        if now_ns < self.end_ns + _SURELY_DRY_NS or (
+            self._probe and now_ns < self._probed_ns + _PROBE_EVERY_NS
+        ):
+            return None
+        self._probe += 1
+        self._probed_ns = now_ns
+        return f"p{self._probe}"
+
     def returned(self, name: str, now_ns: int) -> bool:
         """Twilio returned a mark; False when it says nothing (cleared, twice, unknown)."""
         digits = name[1:]
-        if not (name.startswith("m") and digits.isascii() and digits.isdecimal() and len(digits) < 19):
+        if not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
             return False
-        samples = int(digits)
-        if samples not in self._pending:
+        number = int(digits)
+        if name.startswith("p") and number == self._probe and self._probe:
+            self._round_trip_ns = min(self._round_trip_ns, max(now_ns - self._probed_ns, 0))
+            return True
+        if not name.startswith("m") or number not in self._pending:
             return False
-        del self._pending[samples]
-        if samples > self._base:
-            lag_ns = now_ns - (self.end_ns - (self.sent - samples) * _NS_PER_SAMPLE)
-            if self._lag_ns < 0 or lag_ns < self._lag_ns:
-                self._lag_ns = max(lag_ns, 0)
+        del self._pending[number]
+        if number > self._base:
+            self._learn(now_ns - (self.end_ns - (self.sent - number) * _NS_PER_SAMPLE))
         return True
 
     def left_ns(self, now_ns: int) -> int:
         """How much of what was sent has not been played."""
-        left = self.end_ns + max(self._lag_ns, 0) - now_ns
+        left = self.end_ns + self._behind_ns() - now_ns
         return min(max(left, 0), (self.sent - self._base) * _NS_PER_SAMPLE)
+
+    def played(self, now_ns: int) -> int:
+        """Samples of all that was sent that have been played, or were cleared."""
+        return self.sent - -(-self.left_ns(now_ns) // _NS_PER_SAMPLE)
 
     def clear(self, now_ns: int) -> int:
         """Twilio is told to drop what it has; returns how much that is, in ns. Outstanding marks are retired:
@@ -90,8 +120,28 @@ class Playout:
         self._pending.clear()
         return left
 
+    def _learn(self, lag_ns: int) -> None:
+        self._count += 1
+        if self._count % _FEW == 0:
+            self._older_lag_ns, self._lag_ns = self._lag_ns, lag_ns
+        elif lag_ns < self._lag_ns:
+            self._lag_ns = lag_ns
+
+    def _behind_ns(self) -> int:
+        """How far behind our clock it plays, the way there apart."""
+        if not self._count:
+            return max(self._usual_ns, 0)
+        way_ns = 0 if self._round_trip_ns == _UNKNOWN else self._round_trip_ns
+        behind = max(min(self._lag_ns, self._older_lag_ns) - way_ns, 0)
+        if self._count < _ENOUGH and 0 <= self._usual_ns < behind:
+            return self._usual_ns  # rather late marks than a side that plays later than it did
+        return behind
+
     def _begin(self) -> None:
         """What is sent from now on is played from now on."""
+        if self._count >= _ENOUGH:
+            self._usual_ns = self._behind_ns()
         self._base = self.sent
         self._due = self.sent + _MARK_EVERY
-        self._lag_ns = -1
+        self._lag_ns = self._older_lag_ns = _UNKNOWN
+        self._count = 0

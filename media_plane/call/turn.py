@@ -33,30 +33,23 @@ class Turn:
 
 
 class Turns:
-    """`current` is the agent's open turn, `deadline_ns` when to call `over` at the latest (0: no such
-    time)."""
+    """`current` is the agent's open turn, `deadline_ns` when to call `over` at the latest (0: no such time).
+    Audio that comes before `stale_until_ns` belongs to a turn the caller has cut off: it must not be played.
+    """
 
-    __slots__ = ("_count", "_heard_ns", "_stale_until_ns", "current", "deadline_ns")
+    __slots__ = ("_count", "_heard_ns", "current", "deadline_ns", "stale_until_ns")
 
     def __init__(self) -> None:
         self.current: Turn | None = None
         self.deadline_ns = 0
         self._count = 0
         self._heard_ns = 0  # what the caller said until then has been answered
-        self._stale_until_ns = 0
-
-    def is_stale(self, now_ns: int) -> bool:
-        """Audio that comes now belongs to a turn the caller has cut off; it must not be played."""
-        return now_ns < self._stale_until_ns
+        self.stale_until_ns = 0
 
     @property
     def generating(self) -> bool:
         """A turn's audio is coming."""
         return self.current is not None and self.current.phase is Phase.SPEAKING
-
-    def needs_new(self) -> bool:
-        """Audio that comes now begins a turn."""
-        return self.current is None or self.current.phase is not Phase.SPEAKING
 
     def begin(self, now_ns: int, caller_stopped_ns: int, *, playing: bool) -> Turn:
         """The first audio of a turn; the one before must have been taken with `over`."""
@@ -70,7 +63,7 @@ class Turns:
             caller_stopped_ns=caller_stopped_ns if answers else 0,
         )
         self.deadline_ns = 0
-        self._stale_until_ns = 0
+        self.stale_until_ns = 0
         return self.current
 
     def generated(self) -> None:
@@ -79,7 +72,7 @@ class Turns:
 
     def complete(self, now_ns: int, played_ns: int) -> None:
         """turnComplete; `played_ns`: when all that was sent will have been played."""
-        self._stale_until_ns = 0
+        self.stale_until_ns = 0
         turn = self.current
         if turn is None or turn.phase is Phase.COMPLETE:
             return
@@ -105,7 +98,7 @@ class Turns:
         if turn is None or turn.interrupted:
             return None
         if turn.phase is Phase.SPEAKING:
-            self._stale_until_ns = now_ns + _STALE_NS
+            self.stale_until_ns = now_ns + _STALE_NS
         turn.interrupted = True
         turn.phase = Phase.COMPLETE
         turn.ended_ns = now_ns

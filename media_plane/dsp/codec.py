@@ -1,9 +1,10 @@
 """What turns one leg's audio message into the other's: the interface the session knows, and the fused
 kernels' owners.
 
-`encode`/`decode` take a received message and the place of its base64, and leave the message to send in
-`buffer[offset:]`: valid until the next call, whichever call's, since one buffer serves the whole process
-(frames are handled one at a time, and sockets copy what they can't send at once).
+`encode`/`decode` take a received message and the place of its base64 (or SHAPED: find it by the shape that
+`expect` was told), and leave the message to send in `buffer[offset:]`: valid until the next call, whichever
+call's, since one buffer serves the whole process (frames are handled one at a time, and sockets copy what
+they can't send at once).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from media_plane.dsp import kernels
 
+SHAPED = kernels.SHAPED
 OFFSET = 0xFFFFFFFF  # the lower half of what encode and decode return
 
 
@@ -30,8 +32,13 @@ class Uplink(Protocol):
         """Caller audio, data[start:end].
 
         Returns level << 48 | samples << 32 | offset. Offset 0: nothing to send yet. 0: the payload is empty.
-        -1: data[start:end] is not base64, or too long; nothing has changed.
+        -1: data[start:end] is not base64, or too long, or the message has not the expected shape; nothing has
+        changed.
         """
+
+    def expect(self, before: bytes, after: bytes) -> None:
+        """What stands around the audio in messages that come; a 0 in `before` stands for 1 to 19 digits,
+        and must have something else behind it."""
 
 
 class Downlink(Protocol):
@@ -44,8 +51,11 @@ class Downlink(Protocol):
         """Agent audio, data[start:end].
 
         Returns samples << 32 | offset. 0: nothing to send yet. -1: data[start:end] is not base64, or too
-        long; nothing has changed.
+        long, or the message has not the expected shape; nothing has changed.
         """
+
+    def expect(self, before: bytes, after: bytes) -> None:
+        """As of Uplink."""
 
     def ulaw(self, samples: int) -> bytes:
         """A copy of the μ-law that `decode` just made."""
@@ -83,26 +93,56 @@ class Workspace:
         self.array: NDArray[np.uint8] = np.frombuffer(self.buffer, np.uint8)
 
 
-def _state(floats: int, head: bytes) -> NDArray[np.uint8]:
-    if len(head) > kernels.MAX_HEAD:
-        raise ValueError(f"message head is longer than {kernels.MAX_HEAD} bytes")
-    state = np.zeros(floats + len(head), np.uint8)
-    state[floats:] = np.frombuffer(head, np.uint8)
-    return state
+class _State:
+    """A call's memory of one direction: `array`, as the kernels lay it out. Its parts change their size only
+    before and between messages."""
+
+    def __init__(self, sizes_at: int, head: bytes = b"") -> None:
+        self._sizes_at = sizes_at
+        self._parts = [head, b"", b""]
+        self.array = np.zeros(sizes_at, np.uint8)
+        self._lay_out()
+
+    def address(self, head: bytes) -> None:
+        self._parts[0] = head
+        self._lay_out()
+
+    def expect(self, before: bytes, after: bytes) -> None:
+        self._parts[1:] = before, after
+        self._lay_out()
+
+    def forget(self) -> None:
+        self.array[: self._sizes_at] = 0
+
+    def _lay_out(self) -> None:
+        if len(self._parts[0]) > kernels.MAX_HEAD:
+            raise ValueError(f"message head is longer than {kernels.MAX_HEAD} bytes")
+        if max(map(len, self._parts)) > kernels.MAX_SHAPE:
+            self._parts[1:] = b"", b""  # nothing fits: every message takes the slow road
+        sizes = np.array([len(part) for part in self._parts], np.uint16)
+        texts = np.frombuffer(b"".join(self._parts), np.uint8)
+        self.array = np.concatenate([self.array[: self._sizes_at], sizes.view(np.uint8), texts])
 
 
-_UPLINKS = {16000: (kernels.uplink, kernels.UP_HEAD), 8000: (kernels.uplink_8k, kernels.UP_8K_HEAD)}
+_UPLINKS = {16000: (kernels.uplink, kernels.UP_SIZES), 8000: (kernels.uplink_8k, kernels.UP_8K_SIZES)}
 
 
 class KernelUplink:
-    __slots__ = ("buffer", "encode")
+    __slots__ = ("_kernel", "_state", "_work", "buffer", "encode")
 
     max_chars = kernels.MAX_UP_CHARS
+    encode: Callable[[bytes, int, int], int]
 
     def __init__(self, work: Workspace, head: bytes, rate: int) -> None:
         self.buffer = work.buffer
-        kernel, floats = _UPLINKS[rate]
-        self.encode: Callable[[bytes, int, int], int] = partial(kernel, work.array, _state(floats, head))
+        self._work = work
+        self._kernel, sizes_at = _UPLINKS[rate]
+        self._state = _State(sizes_at, head)
+        self.expect(b"", b"")
+
+    def expect(self, before: bytes, after: bytes) -> None:
+        self._state.expect(before, after)
+        self.encode = partial(self._kernel, self._work.array, self._state.array)
 
 
 class KernelDownlink:
@@ -114,20 +154,25 @@ class KernelDownlink:
     def __init__(self, work: Workspace) -> None:
         self.buffer = work.buffer
         self._work = work
-        self._state = _state(kernels.DOWN_HEAD, b"")
-        self.address(b"")
+        self._state = _State(kernels.DOWN_SIZES)
+        self.expect(b"", b"")
 
     def ulaw(self, samples: int) -> bytes:
         return self._work.array[kernels.AUDIO_AT : kernels.AUDIO_AT + samples].tobytes()
 
     def address(self, head: bytes) -> None:
-        state = _state(kernels.DOWN_HEAD, head)
-        state[: kernels.DOWN_HEAD] = self._state[: kernels.DOWN_HEAD]
-        self._state = state
-        self.decode = partial(kernels.downlink, self._work.array, state)
+        self._state.address(head)
+        self._bind()
+
+    def expect(self, before: bytes, after: bytes) -> None:
+        self._state.expect(before, after)
+        self._bind()
 
     def reset(self) -> None:
-        self._state[: kernels.DOWN_HEAD] = 0
+        self._state.forget()
+
+    def _bind(self) -> None:
+        self.decode = partial(kernels.downlink, self._work.array, self._state.array)
 
 
 class KernelCodecs:

@@ -3,10 +3,11 @@
 Memory. Nothing is allocated. `work` is the process's one workspace: scratch, then room for the outgoing
 message, which is written so that it ends with the workspace's last byte. picows sends a bytearray from an
 offset to its end, so one buffer fits every length; it is written whole each time, because picows masks client
-frames in place. `state` is the call's own. `data` is the peer's message: only read, and only inside [start,
-end).
+frames in place. `state` is the call's own. `data` is the peer's message: only read, and only inside it.
 
-All return -1, with the state as if never called, when [start, end) is not base64 (either alphabet) padded to
+The audio is data[start:end]; with `start` SHAPED it is wherever the message has it, provided that the message
+has the shape that the state tells. All return -1, with the state as if never called, when the message has
+another shape, or when [start, end) is not base64 (either alphabet) padded to
 a multiple of four, or is longer than the workspace: the caller then takes the slow road, which knows the
 reason.
 
@@ -54,13 +55,18 @@ _DOWN_HISTORY = _DOWN_BRANCH - 1
 MAX_UP_CHARS = 2136  # base64 of 1602 μ-law bytes: 200 ms
 MAX_DOWN_CHARS = 32768  # base64 of 24,576 bytes of PCM: 512 ms
 
-# `state`: float32 history, then carried bytes, then the outgoing message's head up to the array's end.
+SHAPED = -1  # as `start`: find the audio by the message's shape
+
+# `state`: float32 history, carried bytes; then three sizes as uint16, and as many bytes each: the outgoing
+# message's head, what stands before the audio in the peer's messages (a 0 in it: 1 to 19 digits, with
+# something else behind them), and what after it.
 _UP_FLOATS = 4 * _UP_HISTORY
 _DOWN_FLOATS = 4 * 3 * _DOWN_HISTORY
 _CARRY = 8  # up to 5 bytes of three samples that are not whole yet; the last byte says how many
-UP_HEAD = _UP_FLOATS
-UP_8K_HEAD = 0  # nothing is resampled, so nothing is remembered
-DOWN_HEAD = _DOWN_FLOATS + _CARRY
+UP_SIZES = _UP_FLOATS
+UP_8K_SIZES = 0  # nothing is resampled, so nothing is remembered
+DOWN_SIZES = _DOWN_FLOATS + _CARRY
+SIZES = 3 * 2
 
 # `work`, in bytes; every part starts at a multiple of 64.
 _UP_SAMPLES = MAX_UP_CHARS // 4 * 3
@@ -76,6 +82,8 @@ _AUDIO = (4 * _UP_SAMPLES + 63) // 64 * 64
 _MESSAGE = (4 * _UP_SAMPLES + 2) // 3 * 4 + 512  # the longer of the two, and its envelope
 WORK = AUDIO_AT + _AUDIO + _MESSAGE
 MAX_HEAD = 500
+MAX_SHAPE = 60_000  # before and after
+_MAX_DIGITS = 19
 
 _EXPAND = ULAW_TO_PCM.astype(np.float32)
 _LINEAR = ULAW_TO_PCM
@@ -90,6 +98,46 @@ _U63, _U192, _U240, _U65535 = (np.uint32(v) for v in (63, 192, 240, 65535))
 _bytes_in = types.Bytes(types.uint8, 1, "C", readonly=True)
 _array = types.uint8[::1]
 _signature = types.int64(_array, _array, _bytes_in, types.int64, types.int64)
+
+
+@njit(nogil=True)
+def _find(data, shape):
+    """(start, end) of the audio in a message of the expected shape; start is -1 in any other.
+
+    `shape`: `state` from its sizes on.
+    """
+    sizes = shape[:SIZES].view(np.uint16)
+    before = np.int64(sizes[1])
+    after = np.int64(sizes[2])
+    at = SIZES + np.int64(sizes[0])
+    size = len(data)
+    start = 0
+    for k in range(at, at + before):
+        c = shape[k]
+        if c:
+            if start >= size or data[start] != c:
+                return -1, -1
+            start += 1
+        else:
+            limit = min(size, start + _MAX_DIGITS + 1)
+            first = start
+            while start < limit and 48 <= data[start] <= 57:
+                start += 1
+            if start == first or start - first > _MAX_DIGITS:
+                return -1, -1
+    end = size - after
+    if before == 0 or end < start:
+        return -1, -1
+    for k in range(after):
+        if data[end + k] != shape[at + before + k]:
+            return -1, -1
+    return start, end
+
+
+@njit(nogil=True)
+def _head(shape):
+    """The outgoing message's."""
+    return shape[SIZES : SIZES + np.int64(shape[:SIZES].view(np.uint16)[0])]
 
 
 @njit(nogil=True)
@@ -182,6 +230,11 @@ def uplink(work, state, data, start, end):
     the 8 kHz samples, 0 to 32124; samples: how many. `work[AUDIO_AT:]` is left holding the 16 kHz samples. 0
     for an empty payload.
     """
+    shape = state[UP_SIZES:]
+    if start == SHAPED:
+        start, end = _find(data, shape)
+        if start < 0:
+            return -1
     chars = end - start
     if chars <= 0 or chars & 3 or chars > MAX_UP_CHARS:
         return 0 if chars == 0 else -1
@@ -213,7 +266,7 @@ def uplink(work, state, data, start, end):
     for i in range(_UP_HISTORY):
         history[i] = x[n + i]
     message = work[AUDIO_AT + _AUDIO :]
-    begin = _write(message, state[UP_HEAD:], 3, work[AUDIO_AT : AUDIO_AT + 4 * n], 4 * n)
+    begin = _write(message, _head(shape), 3, work[AUDIO_AT : AUDIO_AT + 4 * n], 4 * n)
     return ((total // n) << 48) | (n << 32) | (AUDIO_AT + _AUDIO + begin)
 
 
@@ -223,6 +276,11 @@ def uplink_8k(work, state, data, start, end):
 
     `work[AUDIO_AT:]` is left holding the 8 kHz samples.
     """
+    shape = state[UP_8K_SIZES:]
+    if start == SHAPED:
+        start, end = _find(data, shape)
+        if start < 0:
+            return -1
     chars = end - start
     if chars <= 0 or chars & 3 or chars > MAX_UP_CHARS:
         return 0 if chars == 0 else -1
@@ -237,7 +295,7 @@ def uplink_8k(work, state, data, start, end):
     for i in range(n):
         total += abs(np.int32(pcm[i]))
     message = work[AUDIO_AT + _AUDIO :]
-    begin = _write(message, state[UP_8K_HEAD:], 3, work[AUDIO_AT : AUDIO_AT + 2 * n], 2 * n)
+    begin = _write(message, _head(shape), 3, work[AUDIO_AT : AUDIO_AT + 2 * n], 2 * n)
     return ((total // n) << 48) | (n << 32) | (AUDIO_AT + _AUDIO + begin)
 
 
@@ -249,6 +307,11 @@ def downlink(work, state, data, start, end):
     `work[AUDIO_AT:]` too. 0 when no three samples became whole: parts of any length are legal, odd ones too,
     and what is left of one waits in `state` for the next.
     """
+    shape = state[DOWN_SIZES:]
+    if start == SHAPED:
+        start, end = _find(data, shape)
+        if start < 0:
+            return -1
     chars = end - start
     if chars <= 0 or chars & 3 or chars > MAX_DOWN_CHARS:
         return 0 if chars == 0 else -1
@@ -308,5 +371,5 @@ def downlink(work, state, data, start, end):
         history[_DOWN_HISTORY + i] = x1[n + i]
         history[2 * _DOWN_HISTORY + i] = x2[n + i]
     message = work[AUDIO_AT + _AUDIO :]
-    begin = _write(message, state[DOWN_HEAD:], 2, ulaw, n)
+    begin = _write(message, _head(shape), 2, ulaw, n)
     return (n << 32) | (AUDIO_AT + _AUDIO + begin)

@@ -86,6 +86,9 @@ class PlainUplink:
         self._head = head
         self._resampler = resampler
 
+    def expect(self, before: bytes, after: bytes) -> None:
+        """Every message takes the slow road."""
+
     def encode(self, data: bytes, start: int, end: int) -> int:
         ulaw = _decode(data, start, end, self.max_chars)
         if ulaw is None or not len(ulaw):
@@ -120,6 +123,9 @@ class PlainDownlink:
         if not self._ulaw:
             return 0
         return (len(self._ulaw) << 32) | _write(self.buffer, self._head, self._ulaw, b'"}}')
+
+    def expect(self, before: bytes, after: bytes) -> None:
+        """Every message takes the slow road."""
 
     def ulaw(self, samples: int) -> bytes:
         return self._ulaw[:samples]
@@ -173,7 +179,7 @@ class PlainCodecs:
 def _decode(data: bytes, start: int, end: int, most: int) -> NDArray[np.uint8] | None:
     """The bytes that data[start:end] is base64 of, in either alphabet; None when it is not, or is too
     long."""
-    if end < start or (end - start) % 4 or end - start > most:
+    if start < 0 or end < start or (end - start) % 4 or end - start > most:
         return None
     try:
         decoded = b64decode(data[start:end].translate(_STANDARD), validate=True)

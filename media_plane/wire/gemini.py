@@ -1,8 +1,8 @@
 """Gemini Live's BidiGenerateContent, both directions, without I/O.
 
 In: one frame is one JSON object, usually pretty-printed, that bundles any number of fields: read all of them.
-`AudioShape` recognises a frame that differs from one seen before only in its audio, and hands out the audio's
-place without parsing; `parse` reads every other frame, and every field this product uses. Field names follow
+`audio_shape` tells what frames look like that differ only in their audio, so that the frame kernel finds it
+without parsing; `parse` reads every other frame, and every field this product uses. Field names follow
 ProtoJSON (camelCase); unknown fields and bare `{}` mean nothing and are passed over.
 Out: heads, tails and whole messages. Audio is base64 with the standard alphabet.
 """
@@ -50,41 +50,24 @@ class ServerMessage:
     tool_cancellations: list[str] = field(default_factory=list)  # ids of calls taken back
 
 
-class AudioShape:
-    """What lies around the audio in frames that carry one part of audio and nothing else.
+def audio_shape(data: bytes, message: ServerMessage) -> tuple[bytes, bytes] | None:
+    """What lies before and after the audio in `data`, which parsed to `message`; None when it says anything
+    more than one part of audio, or when the place can't be told.
 
-    A frame's meaning depends on its bytes alone: a frame with the same bytes before and after its audio means
-    the same but for the audio. `learn` takes the shape of a frame that `parse` read; `start` and `stop` are
-    then the place of the audio in any frame that `fits`, which `parse` would find too, provided that only
-    base64 characters lie there (the decoder checks).
+    A frame's meaning depends on its bytes alone: one with the same bytes before and after its audio means
+    the same but for the audio, provided that only base64 characters lie between (the decoder checks). Whether
+    the place found is really the audio's is asked of `parse`: with another text put there, it must find that
+    text and nothing else. (The same characters may stand in a field that is passed over.)
     """
-
-    __slots__ = ("head", "start", "stop", "tail")
-
-    def __init__(self) -> None:
-        self.head = b""  # no frame starts like this and ends with tail, as long as nothing is learned
-        self.tail = b"\0"
-        self.start = 0
-        self.stop = -1
-
-    def fits(self, data: bytes) -> bool:
-        return data.startswith(self.head) and data.endswith(self.tail)
-
-    def learn(self, data: bytes, message: ServerMessage) -> None:
-        """Take the shape of `data`, which parsed to `message`; does nothing when it says more than one part.
-
-        Whether the place found is really the audio's is asked of `parse`: with another text put there, it
-        must find that text and nothing else. (The same characters may stand in a field that is passed over.)
-        """
-        if not _only_audio(message) or not message.audio[0].isascii():
-            return
-        at = data.find(b'"%b"' % message.audio[0].encode())
-        if at < 0:
-            return  # written with escapes
-        head, tail = data[: at + 1], data[at + 1 + len(message.audio[0]) :]
-        if parse(head + _PROBE.encode() + tail) == ServerMessage(audio=[_PROBE]):
-            self.head, self.tail = head, tail
-            self.start, self.stop = len(head), -len(tail)
+    if not _only_audio(message) or not message.audio[0].isascii():
+        return None
+    at = data.find(b'"%b"' % message.audio[0].encode())
+    if at < 0:
+        return None  # written with escapes
+    before, after = data[: at + 1], data[at + 1 + len(message.audio[0]) :]
+    if b"\0" in before or parse(before + _PROBE.encode() + after) != ServerMessage(audio=[_PROBE]):
+        return None
+    return before, after
 
 
 def _only_audio(message: ServerMessage) -> bool:

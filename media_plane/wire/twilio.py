@@ -1,9 +1,10 @@
 """Twilio Media Streams, both directions, without I/O (messages: Twilio's "Media Streams - WebSocket
 Messages").
 
-In: `media_payload` finds the payload of an ordinary media message without parsing JSON; everything it
-declines goes through `parse`, which knows every message. Out: `media_head`/`MEDIA_TAIL` enclose base64 μ-law,
-`mark` and `clear` are whole messages. Numbers such as sequenceNumber are JSON strings on this wire.
+In: `media_shape` tells what an ordinary media message looks like, so that the frame kernel finds its payload
+without parsing JSON; everything of another shape goes through `parse`, which knows every message. Out:
+`media_head`/`MEDIA_TAIL` enclose base64 μ-law, `mark` and `clear` are whole messages. Numbers such as
+sequenceNumber are JSON strings on this wire.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from media_plane.errors import PeerError
 
 MAX_MESSAGE = 64 * 1024  # Twilio's own media messages have about 350 bytes
 MEDIA_TAIL = b'"}}'
+DIGITS = b"\0"  # in a shape, for 1 to 19 decimal digits: no JSON text holds a NUL
 _STREAM_SID = re.compile(r"[A-Za-z0-9]{2,64}\Z")
 
 
@@ -73,31 +75,17 @@ class Unknown:
 Message = Connected | Start | Media | Dtmf | Mark | Stop | Unknown
 
 
-def media_payload(stream_sid: str) -> Callable[[bytes], int]:
-    """A function that finds where the payload of one stream's media message begins; build it once a stream.
+def media_shape(stream_sid: str) -> tuple[bytes, bytes]:
+    """What stands before and after the payload in one stream's media messages, as Twilio writes them.
 
-    The function answers the offset of the payload's first character if `data` is, up to there, byte for byte
-    what Twilio writes for this stream; else -1. The payload's end is `len(data) - len(MEDIA_TAIL)`, provided
-    that `data` ends with MEDIA_TAIL (checked) and that only base64 characters lie between (the decoder
-    checks). Under these conditions `parse` would find the same payload.
+    DIGITS stands for a number. In a message that begins and ends so, with nothing but base64 characters
+    between (the decoder checks), `parse` would find the same payload.
     """
-    match = re.compile(
-        rb'\{"event":"media","sequenceNumber":"[0-9]{1,19}","streamSid":"%b","media":\{"track":"inbound",'
-        rb'"chunk":"[0-9]{1,19}","timestamp":"[0-9]{1,19}","payload":"' % re.escape(stream_sid.encode())
-    ).match
-
-    def find(data: bytes) -> int:
-        found = match(data)
-        if found is None or not data.endswith(MEDIA_TAIL):
-            return -1
-        return found.end()
-
-    return find
-
-
-def no_media(data: bytes) -> int:
-    """In place of `media_payload`'s function while there is no stream: nothing takes the fast road."""
-    return -1
+    before = (
+        b'{"event":"media","sequenceNumber":"%b","streamSid":"%b","media":{"track":"inbound",'
+        b'"chunk":"%b","timestamp":"%b","payload":"'
+    )
+    return before % (DIGITS, stream_sid.encode(), DIGITS, DIGITS), MEDIA_TAIL
 
 
 def parse(data: bytes) -> Message:

@@ -28,10 +28,10 @@ Kernel = Callable[[Bytes, Bytes, bytes, int, int], int]
 
 FRAME_KERNELS: dict[
     str, tuple[Kernel, int, int]
-] = {  # name → (kernel, where its head begins, most characters)
-    "uplink": (kernels.uplink, kernels.UP_HEAD, kernels.MAX_UP_CHARS),
-    "uplink_8k": (kernels.uplink_8k, kernels.UP_8K_HEAD, kernels.MAX_UP_CHARS),
-    "downlink": (kernels.downlink, kernels.DOWN_HEAD, kernels.MAX_DOWN_CHARS),
+] = {  # name → (kernel, where its texts' sizes stand, most characters)
+    "uplink": (kernels.uplink, kernels.UP_SIZES, kernels.MAX_UP_CHARS),
+    "uplink_8k": (kernels.uplink_8k, kernels.UP_8K_SIZES, kernels.MAX_UP_CHARS),
+    "downlink": (kernels.downlink, kernels.DOWN_SIZES, kernels.MAX_DOWN_CHARS),
 }
 LENGTHS = [*range(40), *range(155, 165), 320, 639, 640, 641, 1023, 1601, 1602, 1603, 4799, 4800, 8000]
 ODD = [b"A", b"AA", b"AAA", b"=", b"==", b"====", b"A===", b"AA=A", b"=AAA", b"AA==AAAA", b"AAA\n", b'AA"A']
@@ -52,12 +52,14 @@ class Guarded:
 class Bench:
     """One frame kernel with its own guarded memory."""
 
-    def __init__(self, name: str, head: bytes) -> None:
+    def __init__(self, name: str, head: bytes, before: bytes = b"", after: bytes = b"") -> None:
         self.name = name
-        self._kernel, head_at, self.most = FRAME_KERNELS[name]
+        self._kernel, sizes_at, self.most = FRAME_KERNELS[name]
         self._head = head
-        self._work, self._state = Guarded(kernels.WORK), Guarded(head_at + len(head))
-        self._state.bytes[head_at:] = np.frombuffer(head, np.uint8)
+        sizes = np.array([len(head), len(before), len(after)], np.uint16)
+        texts = np.frombuffer(sizes.tobytes() + head + before + after, np.uint8)
+        self._work, self._state = Guarded(kernels.WORK), Guarded(sizes_at + len(texts))
+        self._state.bytes[sizes_at:] = texts
 
     def call(self, data: bytes, start: int, end: int) -> int:
         """The kernel's answer, after checking that it wrote where it may and said where that was."""
@@ -107,6 +109,36 @@ def fuzz_frames(seed: int, rounds: int) -> int:
     return calls
 
 
+SHAPES = [
+    (b"", b""),
+    (b'{"a":"', b'"}'),
+    (b'"n":"\0","p":"', b'"}}'),
+    (b"\0", b""),
+    (b"\0x\0", b"xx"),
+    (b"x" * 600, b"y" * 600),
+]
+
+
+def fuzz_shapes(seed: int, rounds: int) -> int:
+    """As `fuzz_frames`, with messages that have the expected shape, or almost, or are cut anywhere."""
+    rng = np.random.default_rng(seed)
+    calls = 0
+    for name in FRAME_KERNELS:
+        for before, after in SHAPES:
+            bench = Bench(name, b"head", before, after)
+            for _ in range(rounds):
+                digits = b"".join(b"7" * int(rng.integers(0, 22)) if c == 0 else bytes([c]) for c in before)
+                message = bytearray(digits + base64.b64encode(rng.bytes(int(rng.integers(0, 400)))) + after)
+                if message and rng.random() < 0.3:
+                    message[rng.integers(len(message))] = rng.integers(256)
+                whole = bytes(message)
+                cut = int(rng.integers(0, len(whole) + 1))
+                for data in (whole, whole[:cut], whole[cut:]):
+                    bench.call(data, kernels.SHAPED, 0)
+                    calls += 1
+    return calls
+
+
 def fuzz_resamplers(seed: int, rounds: int) -> int:
     rng = np.random.default_rng(seed)
     calls = 0
@@ -127,12 +159,13 @@ def fuzz_resamplers(seed: int, rounds: int) -> int:
 def prove_checked() -> None:
     """Raises AssertionError unless the kernels' own indices are checked."""
     payload = base64.b64encode(bytes(160))
-    for name, (kernel, head_at, _) in FRAME_KERNELS.items():
+    for name, (kernel, sizes_at, _) in FRAME_KERNELS.items():
         too_small = Guarded(
             kernels.WORK
         )  # what lies past the slice is there, so that nothing breaks unchecked
         try:
-            kernel(too_small.bytes[: kernels.AUDIO_AT], np.zeros(head_at, np.uint8), payload, 0, len(payload))
+            state = np.zeros(sizes_at + kernels.SIZES, np.uint8)
+            kernel(too_small.bytes[: kernels.AUDIO_AT], state, payload, 0, len(payload))
         except IndexError:
             continue
         raise AssertionError(f"{name} was compiled without checks")
@@ -150,4 +183,5 @@ if __name__ == "__main__":
     if numba.config.BOUNDSCHECK:
         prove_checked()
     seed, rounds = (int(argument) for argument in sys.argv[1:])
-    sys.stdout.write(f"{fuzz_frames(seed, rounds) + fuzz_resamplers(seed, rounds)}\n")
+    made = sum(fuzz(seed, rounds) for fuzz in (fuzz_frames, fuzz_shapes, fuzz_resamplers))
+    sys.stdout.write(f"{made}\n")

@@ -184,16 +184,16 @@ def test_audio_right_after_an_interruption_is_stale_until_the_turn_is_complete()
     turns = story.conversation.turns
     story.agent_speaks(100, 1000)
     turns.interrupt(story.now(300))
-    assert turns.is_stale(story.now(350))
+    assert story.now(350) < turns.stale_until_ns
     turns.complete(story.now(360), 0)
-    assert not turns.is_stale(story.now(370))
+    assert story.now(370) >= turns.stale_until_ns
 
 
 def test_audio_after_an_interruption_is_not_stale_for_ever() -> None:
     story = Story()
     story.agent_speaks(100, 1000)
     story.conversation.turns.interrupt(story.now(300))
-    assert not story.conversation.turns.is_stale(story.now(900))
+    assert story.now(900) >= story.conversation.turns.stale_until_ns
 
 
 def test_a_turn_interrupted_after_its_generation_leaves_nothing_stale() -> None:
@@ -201,7 +201,7 @@ def test_a_turn_interrupted_after_its_generation_leaves_nothing_stale() -> None:
     story.agent_speaks(100, 5000)
     story.conversation.turns.generated()
     assert story.conversation.turns.interrupt(story.now(2000)) is not None
-    assert not story.conversation.turns.is_stale(story.now(2010))
+    assert story.now(2010) >= story.conversation.turns.stale_until_ns
 
 
 def test_the_end_of_the_call_closes_what_is_open() -> None:

@@ -43,13 +43,11 @@ def test_marks_are_due_every_200_ms_in_the_first_second_and_every_second_after_i
     playout = Playout()
     due = []
     for frame in range(1, 201):  # 4 s
-        playout.write(160, 0)
-        if playout.mark_is_due:
+        if playout.write(160, 0):
             assert playout.due_mark() == f"m{frame * 160}"
             due.append(frame * 20)
     assert due == [200, 400, 600, 800, 1000, 2000, 3000, 4000]
-    playout.write(1600, 60_000 * MS)  # dry meanwhile: the lag has to be learned again
-    assert playout.mark_is_due
+    assert playout.write(1600, 60_000 * MS)  # dry meanwhile: the lag has to be learned again
 
 
 def test_a_mark_is_due_after_200_ms_and_at_the_end_of_a_turn() -> None:

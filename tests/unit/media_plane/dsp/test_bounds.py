@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.kernel_fuzz import FRAME_KERNELS, Bench, fuzz_frames, fuzz_resamplers
+from tests.support.kernel_fuzz import FRAME_KERNELS, Bench, fuzz_frames, fuzz_resamplers, fuzz_shapes
 
 ROOT = Path(__file__).parents[4]
 
 
 def test_the_kernels_as_they_run_leave_what_lies_around_their_memory_alone() -> None:
     assert fuzz_frames(seed=1, rounds=100) > 3000
+    assert fuzz_shapes(seed=1, rounds=100) > 5000
     assert fuzz_resamplers(seed=1, rounds=100) > 1000
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from media_plane.errors import PeerError
 from media_plane.wire import twilio
+from tests.support.shapes import find
 
 GOLDEN = Path(__file__).parents[4] / "protos" / "golden" / "twilio"
 SID = "MZ00112233445566778899aabbccddeeff"
@@ -45,8 +46,9 @@ def test_golden_media_takes_the_fast_road_to_the_same_payload(name: str, ulaw: b
     parsed = twilio.parse(data)
     assert isinstance(parsed, twilio.Media)
     assert base64.b64decode(parsed.payload) == ulaw
-    start = twilio.media_payload(SID)(data)
-    assert data[start : len(data) - len(twilio.MEDIA_TAIL)] == parsed.payload.encode()
+    place = find(twilio.media_shape(SID), data)
+    assert place is not None
+    assert data[slice(*place)] == parsed.payload.encode()
 
 
 def test_what_we_write_is_the_golden_messages() -> None:
@@ -100,11 +102,12 @@ def test_a_stream_in_another_format_is_refused(change: dict[str, Any]) -> None:
 
 def fast(data: bytes, sid: str = SID) -> bytes | None:
     """The payload by the fast road, under the decoder's condition; None when it declines."""
-    start = twilio.media_payload(sid)(data)
-    payload = data[start : len(data) - len(twilio.MEDIA_TAIL)]
+    place = find(twilio.media_shape(sid), data)
+    if place is None:
+        return None
+    payload = data[slice(*place)]
     alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
-    plain = start >= 0 and start <= len(data) - len(twilio.MEDIA_TAIL) and not payload.strip(alphabet)
-    return payload if plain and all(byte in alphabet for byte in payload) else None
+    return payload if all(byte in alphabet for byte in payload) else None
 
 
 def agree(data: bytes) -> bool:
@@ -186,4 +189,4 @@ def test_a_key_given_twice_counts_the_last_time_on_both_roads(first: str, value:
 
 
 def test_another_stream_s_media_is_left_to_the_full_parse() -> None:
-    assert twilio.media_payload("MZother")(golden("from_twilio_media")) == -1
+    assert find(twilio.media_shape("MZother"), golden("from_twilio_media")) is None
