@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from protos.gemini.check import Service
+from protos.gemini.models import DEFAULT_MODEL
 
 
 class Settings(BaseSettings):
@@ -36,6 +40,12 @@ class Settings(BaseSettings):
     twilio_phone_number: str = ""  # E.164, the number calls come from
     twilio_api_base_url: str = "https://api.twilio.com"
 
+    # The media nodes', where they must be the same: a call that its model would refuse is refused at once.
+    gemini_model: str = DEFAULT_MODEL
+    gemini_api_version: str = ""
+    gemini_vertex_project: str = ""
+    gemini_unknown_models: Literal["allow", "refuse"] = "allow"
+
     # Requests to HTTP tools are signed with it (docs/tools.md); empty: they are not signed.
     tool_signing_secret: SecretStr = SecretStr("")
     # Hosts, as tools' URLs write them, that may be private, use http and any port: "localhost,10.1.2.3".
@@ -61,6 +71,16 @@ class Settings(BaseSettings):
     @classmethod
     def _with_port(cls, value: str) -> str:
         return value if ":" in value else f"{value}:7233"
+
+    @cached_property
+    def gemini_service(self) -> Service:
+        """What calls may ask of their model."""
+        return Service.of(
+            self.gemini_model,
+            self.gemini_api_version,
+            self.gemini_vertex_project,
+            self.gemini_unknown_models,
+        )
 
     @cached_property
     def redis_dsn(self) -> str:

@@ -18,6 +18,7 @@ from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_tools import Function, declared
 from media_plane.session import CallConfig, CallSession
 from media_plane.wire.events import CallEvent, EndReason, MediaSummary
+from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ class Request:
     voice: str
     expires_in_s: int
     tools: tuple[Function, ...] = ()
+    settings: AgentSettings | None = None  # without model and voice, which are the two above
 
 
 @dataclass(slots=True)
@@ -87,7 +89,8 @@ class Unanswered:
 
 
 class Node:
-    """`changed` is called whenever the number of calls or `draining` changes."""
+    """`changed` is called whenever the number of calls or `draining` changes; `model_path` gives a model's
+    name as the service wants it."""
 
     def __init__(
         self,
@@ -98,6 +101,7 @@ class Node:
         codecs: Codecs,
         emit: Callable[[CallEvent], None],
         changed: Callable[[], None] = lambda: None,
+        model_path: Callable[[str], str] = "models/{}".format,
     ) -> None:
         self.id = node_id
         self.capacity = capacity
@@ -109,6 +113,7 @@ class Node:
         self.pool = pool
         self._codecs = codecs
         self._emit = emit
+        self._model_path = model_path
         self._calls: dict[str, Prepared] = {}
         self._over: OrderedDict[str, Over] = OrderedDict()
         self._idle = asyncio.Event()
@@ -224,7 +229,8 @@ class Node:
 
         request = call.request
         functions = declared(request.tools)
-        setup = setup_message(request.model, live_config(request.system_prompt, request.voice, functions))
+        config = live_config(request.system_prompt, request.voice, functions, request.settings)
+        setup = setup_message(self._model_path(request.model), config)
         try:
             return await self.pool.open(call.session, setup)
         except ModelFailure as failure:

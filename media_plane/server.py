@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import ssl
 import sys
 from time import monotonic_ns, time_ns
 
@@ -18,6 +17,7 @@ from redis.backoff import NoBackoff
 from media_plane import logs
 from media_plane.dsp.codec import Codecs, KernelCodecs
 from media_plane.dsp.warmup import warm_up
+from media_plane.io import google_credentials
 from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_sdk import GeminiSdk
@@ -56,19 +56,19 @@ class MediaServer:
             ttl_s=settings.redis_session_ttl,
             epoch_ns=time_ns() - monotonic_ns(),
         )
-        endpoint = GeminiEndpoint(
-            base_url=settings.gemini_base_url,
-            api_version=settings.gemini_api_version,
-            api_key=settings.gemini_api_key.get_secret_value(),
-            setup_timeout_s=settings.gemini_setup_timeout_s,
-            ssl_context=ssl.create_default_context(),
+        self._credentials = (
+            google_credentials.load(settings.gemini_vertex_credentials)
+            if settings.gemini_vertex_project
+            else None
         )
+        endpoint = GeminiEndpoint.of(settings, self._credentials)
         self.node = Node(
             node_id=settings.media_node_id,
             capacity=settings.media_capacity,
             pool=GeminiPool.of(settings, endpoint),
             codecs=self._codecs,
             emit=self._outbox.append,
+            model_path=endpoint.model,
         )
         self._twilio = TwilioServer(self.node)
         self._collection = Collection(monotonic_ns())
@@ -103,6 +103,8 @@ class MediaServer:
             asyncio.create_task(self._outbox.run(), name="outbox"),
             asyncio.create_task(self._registry.run(), name="registry"),
         ]
+        if self._credentials is not None:
+            self._tasks.append(asyncio.create_task(self._credentials.run(), name="credentials"))
         await self._sdk.load()
         self._beat.start()
         self._watchdog.start()
@@ -195,10 +197,10 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 def _codecs(settings: Settings) -> Codecs:
     if settings.media_resampler is Resampler.KERNEL:
-        return KernelCodecs()
+        return KernelCodecs(settings.gemini_uplink_rate)
     from media_plane.dsp.plain import PlainCodecs  # and SOXR with it, which few need
 
-    return PlainCodecs(settings.media_resampler.value)
+    return PlainCodecs(settings.media_resampler.value, settings.gemini_uplink_rate)
 
 
 def _say_ready(endpoints: dict[str, object]) -> None:

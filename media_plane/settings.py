@@ -13,7 +13,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from protos.gemini.check import Service
+from protos.gemini.models import DEFAULT_MODEL
+
 MAX_WORKERS = 128
+GEMINI_API = "https://generativelanguage.googleapis.com"
 
 
 class Resampler(StrEnum):
@@ -37,11 +41,18 @@ class Settings(BaseSettings):
     redis_password: SecretStr = SecretStr("")
     redis_session_ttl: int = Field(default=7200, ge=60)  # seconds
 
-    gemini_api_key: SecretStr = SecretStr("")
-    gemini_base_url: str = "https://generativelanguage.googleapis.com"  # http means ws
-    gemini_api_version: str = "v1beta"
-    gemini_model: str = "gemini-3.8-live"
+    gemini_api_key: SecretStr = SecretStr("")  # or the name of an ephemeral token: auth_tokens/…
+    gemini_base_url: str = GEMINI_API  # http means ws; on Vertex AI this default means the location's address
+    gemini_api_version: str = ""  # empty: v1beta; v1alpha with an ephemeral token, v1beta1 on Vertex AI
+    gemini_model: str = DEFAULT_MODEL
     gemini_voice: str = "Puck"
+    gemini_unknown_models: Literal["allow", "refuse"] = "allow"
+    # What the model is sent, Hz. 8000 is telephone audio as it is.
+    gemini_uplink_rate: Literal[8000, 16000] = 16000
+    # With a project, sessions run on Vertex AI.
+    gemini_vertex_project: str = ""
+    gemini_vertex_location: str = "us-central1"
+    gemini_vertex_credentials: str = ""  # a JSON file; empty: Application Default Credentials
     # Some refused setups are answered with silence, so the wait for setupComplete (usually 0.3 s) must end by
     # itself.
     gemini_setup_timeout_s: float = Field(default=10.0, gt=0)
@@ -78,6 +89,18 @@ class Settings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
 
+    @field_validator("gemini_uplink_rate", mode="before")
+    @classmethod
+    def _rate(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+    @field_validator("gemini_vertex_location")
+    @classmethod
+    def _location(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9-]{1,63}", value):
+            raise ValueError("must be a location of Google Cloud, like us-central1")
+        return value
+
     @field_validator("media_public_ws_url")
     @classmethod
     def _websocket(cls, value: str) -> str:
@@ -108,6 +131,16 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", value):
             raise ValueError("must be 1-128 characters of A-Z a-z 0-9 _ . -")
         return value
+
+    @cached_property
+    def gemini_service(self) -> Service:
+        """What calls may ask of their model."""
+        return Service.of(
+            self.gemini_model,
+            self.gemini_api_version,
+            self.gemini_vertex_project,
+            self.gemini_unknown_models,
+        )
 
     @cached_property
     def redis_dsn(self) -> str:

@@ -49,9 +49,14 @@ DEFAULTS: dict[str, str] = {
     "TOOL_PORTS": "443",
     "GEMINI_API_KEY": "",
     "GEMINI_BASE_URL": "https://generativelanguage.googleapis.com",
-    "GEMINI_API_VERSION": "v1beta",
+    "GEMINI_API_VERSION": "",
     "GEMINI_MODEL": "gemini-3.8-live",
     "GEMINI_VOICE": "Puck",
+    "GEMINI_UNKNOWN_MODELS": "allow",
+    "GEMINI_UPLINK_RATE": "16000",
+    "GEMINI_VERTEX_PROJECT": "",
+    "GEMINI_VERTEX_LOCATION": "us-central1",
+    "GEMINI_VERTEX_CREDENTIALS": "",
     "GEMINI_SETUP_TIMEOUT_S": "10",
     "GEMINI_POOL_MAX": "16",
     "GEMINI_POOL_SOCKETS_MIN": "2",
@@ -101,7 +106,7 @@ def given(options: StackOptions) -> Given:
     real = not options.simulated
     return Given(
         values,
-        real_gemini=real and "GEMINI_API_KEY" in values,
+        real_gemini=real and ("GEMINI_API_KEY" in values or "GEMINI_VERTEX_PROJECT" in values),
         real_twilio=real and "TWILIO_ACCOUNT_SID" in values,
     )
 
@@ -152,7 +157,11 @@ def child_environment(user: Given, ports: Mapping[str, int]) -> dict[str, str]:
             "TOOL_ALLOW_PRIVATE": user.values.get("TOOL_ALLOW_PRIVATE", "127.0.0.1,localhost"),
         }
     if not user.real_gemini:
-        env |= {"GEMINI_BASE_URL": f"http://{at['gemini']}", "GEMINI_API_KEY": "simulated"}
+        env |= {
+            "GEMINI_BASE_URL": f"http://{at['gemini']}",
+            "GEMINI_API_KEY": "simulated",
+            "GEMINI_VERTEX_PROJECT": "",
+        }
     env.setdefault("BASE_URL", f"http://{at['rest']}")
     env.setdefault("MEDIA_PUBLIC_WS_URL", f"ws://{env['MEDIA_HOST']}:{ports['media_ws']}")
     env.setdefault("MEDIA_GRPC_ADVERTISE", f"{env['MEDIA_HOST']}:{ports['media_grpc']}")

@@ -18,7 +18,7 @@ import structlog
 from media_plane.call.pool_policy import SOCKET, PoolLimits, PoolPolicy
 from media_plane.errors import CloseCode, ModelFailure
 from media_plane.io import gemini_ws
-from media_plane.io.gemini_ws import GeminiEndpoint
+from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.model_leg import GO_AWAY, ModelLeg, ModelUser
 from media_plane.settings import Settings
 

@@ -8,43 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from picows import WSError, WSHandshakeError, ws_connect
 
 from media_plane.errors import CloseCode, ModelFailure
+from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.model_leg import ModelLeg, ModelUser
 from media_plane.wire import gemini
 
 _CONNECT_S = 10.0
 NO_SETUP = "no setupComplete in time"
-_PATH = "/ws/google.ai.generativelanguage.{version}.GenerativeService.BidiGenerateContent"
-
-
-@dataclass(frozen=True)
-class GeminiEndpoint:
-    """Where the service is, and how to get in."""
-
-    base_url: str  # http(s)://host[:port]
-    api_version: str
-    api_key: str
-    setup_timeout_s: float
-    # None: the system's trust, read from disk for every connection.
-    ssl_context: ssl.SSLContext | None = None
-
-    @property
-    def url(self) -> str:
-        parts = urlsplit(self.base_url)
-        scheme = "wss" if parts.scheme == "https" else "ws"
-        return f"{scheme}://{parts.netloc}{parts.path}" + _PATH.format(version=self.api_version)
 
 
 async def connect(endpoint: GeminiEndpoint, leg: ModelLeg) -> None:
     """TCP, TLS and the upgrade; nothing is sent.
 
     Raises:
-        ModelFailure: no connection in time, or a refused upgrade.
+        ModelFailure: no credentials, no connection in time, or a refused upgrade.
     """
     try:
         async with asyncio.timeout(_CONNECT_S):
@@ -53,7 +33,7 @@ async def connect(endpoint: GeminiEndpoint, leg: ModelLeg) -> None:
                 endpoint.url,
                 ssl_context=endpoint.ssl_context,
                 websocket_handshake_timeout=_CONNECT_S,
-                extra_headers={"x-goog-api-key": endpoint.api_key},
+                extra_headers=endpoint.headers(),
                 max_frame_size=gemini.MAX_MESSAGE,
                 max_redirects=0,
                 read_buffer_init_size=8192,

@@ -8,7 +8,9 @@ from media_plane.errors import InvalidRequest
 from media_plane.node import Request
 from media_plane.rpc.validate_tools import functions
 from media_plane.settings import Settings
-from protos.voiceplane.media.v1.media_pb2 import PrepareCallRequest
+from protos.gemini.check import violations
+from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
+from protos.voiceplane.media.v1.media_pb2 import AgentConfig, PrepareCallRequest
 
 _WORKFLOW_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}\Z")
@@ -37,7 +39,20 @@ def prepare_request(request: PrepareCallRequest, settings: Settings) -> Request:
         voice=voice,
         expires_in_s=request.expires_in_s or _EXPIRES_S[0],
         tools=functions(agent.tools),
+        settings=_settings(agent, model, settings),
     )
+
+
+def _settings(agent: AgentConfig, model: str, settings: Settings) -> AgentSettings:
+    """What the call asks of its model, which takes it, as far as is known."""
+    asked = AgentSettings()
+    asked.CopyFrom(agent.settings)
+    asked.model, asked.voice = model, agent.voice
+    tools = {f"tools[{index}]": tool for index, tool in enumerate(agent.tools)}
+    for field, reason in violations(asked, settings.gemini_service, tools).items():
+        own = field.partition("[")[0] in ("model", "voice", "tools")
+        raise InvalidRequest(f"agent.{field if own else 'settings.' + field}: {reason}")
+    return asked
 
 
 def _require(holds: object, field: str, rule: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from protos.gemini.models import DEFAULT_MODEL, Model, Platform, Proactivity, bare, known
+from protos.gemini.models import API_VERSION, DEFAULT_MODEL, Model, Platform, Proactivity, bare, known
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings, TurnSettings
 
 MAX_TURN_MS = 10_000
@@ -27,6 +27,17 @@ class Service:
     api_version: str = "v1beta"
     unknown_models: bool = True  # let through; the service itself says then what it does not know
     own_vad: bool = False  # the media nodes can tell speech themselves, which MANUAL needs
+
+    @classmethod
+    def of(cls, model: str, api_version: str, vertex_project: str, unknown_models: str) -> Service:
+        """From settings, as both planes have them: GEMINI_MODEL, GEMINI_API_VERSION and so on."""
+        platform = Platform.VERTEX if vertex_project else Platform.DEVELOPER
+        return cls(
+            default_model=model,
+            platform=platform,
+            api_version=api_version or API_VERSION[platform],
+            unknown_models=unknown_models == "allow",
+        )
 
     def model(self, settings: AgentSettings) -> str:
         """The name of the model that a call with these settings gets."""

@@ -19,6 +19,10 @@ class Platform(Enum):
     VERTEX = "Vertex AI"
 
 
+# Of the addresses, where no other is set: those that Google's own pages use.
+API_VERSION = {Platform.DEVELOPER: "v1beta", Platform.VERTEX: "v1beta1"}
+
+
 class Proactivity(Enum):
     """What may be said about `proactivity.proactiveAudio`."""
 

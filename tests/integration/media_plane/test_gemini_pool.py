@@ -13,8 +13,8 @@ from picows import WSCloseCode
 
 from media_plane.call.pool_policy import PoolLimits, PoolPolicy
 from media_plane.errors import ModelFailure
+from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.gemini_pool import GeminiPool
-from media_plane.io.gemini_ws import GeminiEndpoint
 from media_plane.leg import Leg
 from tests.support.eventually import eventually
 from tests.support.media_peers import FakeGemini, Model, fake_gemini

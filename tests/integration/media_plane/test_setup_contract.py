@@ -11,8 +11,8 @@ from google import genai
 from google.genai import types
 from websockets.asyncio.server import ServerConnection, serve
 
+from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.gemini_setup import live_config, setup_message
-from media_plane.io.gemini_ws import GeminiEndpoint
 
 
 def camel(value: Any) -> Any:

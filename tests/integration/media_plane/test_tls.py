@@ -13,7 +13,8 @@ from bench.sim.gemini import tls
 from media_plane.dsp.codec import OFFSET, KernelCodecs
 from media_plane.dsp.kernels import AUDIO_AT
 from media_plane.errors import ModelFailure
-from media_plane.io.gemini_ws import GeminiEndpoint, open_session
+from media_plane.io.gemini_endpoint import GeminiEndpoint
+from media_plane.io.gemini_ws import open_session
 from media_plane.leg import Leg
 from media_plane.wire import gemini
 from tests.support.media_peers import fake_gemini

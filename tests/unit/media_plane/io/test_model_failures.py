@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from media_plane.io.gemini_ws import GeminiEndpoint
+from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.model_leg import closed
 
 
