@@ -53,7 +53,7 @@ def measure(effort: Effort) -> list[dict[str, object]]:
     frames, alone = {}, {}
     for direction in DIRECTIONS:
         for name in NAMES:
-            frames[f"{direction.name} {name}"] = _frame(direction, _codecs(name))
+            frames[f"{direction.name} {name}"] = _frame(direction, codecs_of(name))
             alone[f"{direction.name} {name}"] = _alone(direction, name)
     with ahead_of_others():
         frame_us = side_by_side(frames, rounds=effort.rounds, calls=effort.calls // _CALLS)
@@ -65,7 +65,7 @@ def _row(
     direction: Direction, name: str, frame_us: dict[str, float], alone_us: dict[str, float]
 ) -> dict[str, object]:
     key, kernel = f"{direction.name} {name}", f"{direction.name} {KERNEL}"
-    held_ms = np.array(list(held_back_ms(direction, _codecs(name))))
+    held_ms = np.array(list(held_back_ms(direction, codecs_of(name))))
     heard = response.measure(
         resampler(direction, name), direction.rate_in, direction.rate_out, direction.chunk
     )
@@ -110,7 +110,7 @@ def held_back_ms(direction: Direction, codecs: Codecs) -> Iterator[float]:
             yield taken * 1000 / direction.rate_in - given * 1000 / direction.rate_out
 
 
-def _codecs(name: str) -> Codecs:
+def codecs_of(name: str) -> Codecs:
     return KernelCodecs() if name == KERNEL else PlainCodecs(name)
 
 

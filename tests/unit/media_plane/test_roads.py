@@ -91,7 +91,8 @@ STYLES = st.sampled_from([{"separators": (",", ":")}, {"indent": 2}, {}, {"inden
 @st.composite
 def caller_frames(draw: Draw) -> list[bytes]:
     frames = []
-    style = {"separators": (",", ":")} if draw(st.booleans()) else draw(STYLES)
+    calm = draw(st.booleans())  # in Twilio's own shape
+    style = {"separators": (",", ":")} if calm or draw(st.booleans()) else draw(STYLES)
     for number in range(1, draw(st.integers(2, 9))):
         media = {"track": "inbound", "chunk": str(number), "timestamp": str(20 * number), "payload": AUDIO_AT}
         message: dict[str, Any] = {
@@ -100,7 +101,8 @@ def caller_frames(draw: Draw) -> list[bytes]:
             "streamSid": SID,
             "media": media,
         }
-        change = draw(st.sampled_from(["none"] * 10 + ["lose", "order", "sid", "track", "number", "event"]))
+        changes = ["none"] * 10 + ["lose", "order", "sid", "track", "number", "event"]
+        change = "none" if calm else draw(st.sampled_from(changes))
         if change == "lose":
             place = draw(st.sampled_from([message, media]))
             del place[draw(st.sampled_from(sorted(place)))]
