@@ -67,6 +67,9 @@ _REFUSED6: tuple[tuple[IPv6Network, str], ...] = tuple(
 )
 
 
+_GLOBAL_UNICAST = IPv6Network("2000::/3")  # all of IPv6 that is given out (RFC 4291)
+
+
 def refusal(address: Address) -> str:
     """Why nothing may be fetched from `address`; empty: it may."""
     if address in _METADATA:
@@ -75,8 +78,8 @@ def refusal(address: Address) -> str:
     for network, reason in ranges:
         if address in network:
             return f"{address} is {reason}"
-    if isinstance(address, IPv6Address) and address.scope_id:
-        return f"{address} names an interface"
+    if isinstance(address, IPv6Address) and (address.scope_id or address not in _GLOBAL_UNICAST):
+        return f"{address} is not a public address"
     # What the registry has learned since this table was written.
     return "" if address.is_global else f"{address} is not a public address"
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -166,9 +166,11 @@ class Tools:
         return actions + self._release()
 
     def session_lost(self) -> None:
-        """The model's session is gone. The next one begins before these calls: it asks again, or not."""
+        """The model's session is gone. The next one begins before these calls, and before the latest answers:
+        it asks again, or not."""
         for call in self._open.values():
             call.id = ""
+        self._done = deque((replace(done, lost=True) for done in self._done), maxlen=_REMEMBERED)
 
     # -- from the executor --
 
