@@ -6,9 +6,9 @@ far behind our clock it plays, plus the way to Twilio and back. That way is know
 nothing is queued (a probe) comes back at once. The way there needs no correction: what is sent to silence the
 agent takes as long as its audio did.
 
-A mark can come late for reasons of its own, never early: the smallest of the last few counts. One that
-`clear` sent back, that comes twice or that we never sent tells nothing and changes nothing; when all are lost,
-the caller's side plays as far behind as it last did.
+A mark can come late for reasons of its own, never early: the smallest lag of the last few counts. A mark
+that `clear` sent back, that comes twice or that we never sent tells nothing and changes nothing; when all are
+lost, the caller's side plays as far behind as it last did.
 
 A mark is named for the sample it stands behind, so that nothing but that number has to be remembered of it.
 """
@@ -21,7 +21,9 @@ _LEARNING = 8000  # samples after the buffer ran dry: 1 s, five marks, of which 
 _MARK_EVERY_LATER = 8000  # each mark costs two messages, as much as two audio frames
 _MAX_PENDING = 1024  # marks; 10 minutes at one a second is 600, and Twilio buffers no more than that
 _FEW = 4  # marks; the smallest lag of the last four to eight counts, so that a hole in the audio shows
-_ENOUGH = 3  # marks that tell more than what was usual before
+_ENOUGH = 4  # marks that tell more than what was usual before: fewer may all be late
+_PROBES = 3  # sent soon, as one may be late
+_PROBE_SOON_NS = 1_000_000_000
 _PROBE_EVERY_NS = 30_000_000_000
 _SURELY_DRY_NS = 1_000_000_000
 _UNKNOWN = 1 << 62
@@ -43,12 +45,12 @@ class Playout:
         self._lag_ns = _UNKNOWN  # smallest of the last few marks since then
         self._older_lag_ns = _UNKNOWN  # and of those before them
         self._count = 0  # marks that came back since then
-        self._usual_ns = -1  # how far behind it played before; -1: not known
+        self._usual_ns = 0  # how far behind it played before; Twilio plays what comes at once
         self._marked = 0  # samples covered by a mark or a clear
         self._due = _MARK_EVERY  # `sent` at which the next mark is due
         self._pending: dict[int, None] = {}  # samples before each mark that is out, oldest first
         self._probe = 0  # probes sent
-        self._probed_ns = 0  # when the newest of them was; 0: it is back
+        self._probed_ns = 0  # when the newest of them was
         self._round_trip_ns = _UNKNOWN  # the shortest yet
 
     def write(self, samples: int, now_ns: int) -> bool:
@@ -75,11 +77,10 @@ class Playout:
         return f"m{self.sent}"
 
     def due_probe(self, now_ns: int) -> str | None:
-        """The name of a mark to send now, while nothing is queued: at the stream's start, and every half a
-        minute when the agent is silent."""
-        if now_ns < self.end_ns + _SURELY_DRY_NS or (
-            self._probe and now_ns < self._probed_ns + _PROBE_EVERY_NS
-        ):
+        """The name of a mark to send now, while nothing is queued: at the stream's start, soon again, and
+        then every half a minute when the agent is silent."""
+        pause_ns = _PROBE_SOON_NS if self._probe < _PROBES else _PROBE_EVERY_NS
+        if self._probe and now_ns < max(self.end_ns + _SURELY_DRY_NS, self._probed_ns + pause_ns):
             return None
         self._probe += 1
         self._probed_ns = now_ns
@@ -130,11 +131,11 @@ class Playout:
     def _behind_ns(self) -> int:
         """How far behind our clock it plays, the way there apart."""
         if not self._count:
-            return max(self._usual_ns, 0)
+            return self._usual_ns
         way_ns = 0 if self._round_trip_ns == _UNKNOWN else self._round_trip_ns
         behind = max(min(self._lag_ns, self._older_lag_ns) - way_ns, 0)
-        if self._count < _ENOUGH and 0 <= self._usual_ns < behind:
-            return self._usual_ns  # rather late marks than a side that plays later than it did
+        if self._count < _ENOUGH:
+            return min(behind, self._usual_ns)  # rather late marks than a side that plays later than it did
         return behind
 
     def _begin(self) -> None:
