@@ -10,6 +10,7 @@ from time import monotonic_ns
 
 import structlog
 
+from media_plane.call.greeting import GreetingMode
 from media_plane.call.lifecycle import State
 from media_plane.call.tally import Tally
 from media_plane.dsp.codec import Codecs
@@ -38,6 +39,8 @@ class Request:
     voice: str
     expires_in_s: int
     tools: tuple[Function, ...] = ()
+    greeting_mode: GreetingMode = GreetingMode.IMMEDIATE
+    hello_silence_ns: int = 1_200_000_000
     settings: AgentSettings | None = None  # without model and voice, which are the two above
 
 
@@ -209,6 +212,8 @@ class Node:
                 model=request.model,
                 expires_at_ns=monotonic_ns() + request.expires_in_s * 1_000_000_000,
                 tools=tuple(function.tool for function in request.tools),
+                greeting_mode=request.greeting_mode,
+                hello_silence_ns=request.hello_silence_ns,
             ),
             self._codecs,
             clock=monotonic_ns,

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     # A connection is cut after about ten minutes, which a call should have for itself.
     gemini_pool_session_age_s: float = Field(default=120.0, gt=0)
     gemini_pool_window_s: float = Field(default=60.0, gt=0)  # over which the rate of calls is taken
+    # after_hello: how long the agent waits for the callee to speak first. What is said meanwhile must fit
+    # into the 5 s that are kept for the model.
+    greeting_silence_s: float = Field(default=1.2, ge=0.2, le=2.5)
 
     media_node_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     media_workers: int | Literal["auto"] = 1  # processes; auto: one per usable core

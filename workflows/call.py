@@ -144,6 +144,7 @@ class CallWorkflow:
                     stream_token=params.stream_token,
                     system_prompt=params.system_prompt,
                     greeting=params.greeting,
+                    greeting_mode=params.greeting_mode,
                     model=params.model,
                     voice=params.voice,
                     expires_in_s=PREPARED_FOR_S,

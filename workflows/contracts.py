@@ -62,6 +62,7 @@ class CallParams:
     created_at: str
     model: str = ""  # empty: the media node's default
     voice: str = ""
+    greeting_mode: str = ""  # immediate after_hello none; empty: immediate
     tools: int = 0  # how many; what they are is in Redis, because their headers hold secrets
 
 
@@ -142,6 +143,7 @@ class PrepareMedia:
     model: str = ""
     voice: str = ""
     expires_in_s: int = 180
+    greeting_mode: str = ""
     tools: int = 0  # as in CallParams
 
 

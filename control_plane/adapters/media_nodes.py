@@ -83,6 +83,7 @@ class RegisteredMediaNodes:
             agent=media_pb2.AgentConfig(
                 system_prompt=request.system_prompt,
                 greeting=request.greeting,
+                greeting_mode=request.greeting_mode,
                 model=request.model,
                 voice=request.voice,
                 tools=[_tool(each) for each in tools],

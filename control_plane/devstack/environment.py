@@ -66,6 +66,7 @@ DEFAULTS: dict[str, str] = {
     "GEMINI_POOL_SOCKET_AGE_S": "30",
     "GEMINI_POOL_SESSION_AGE_S": "120",
     "GEMINI_POOL_WINDOW_S": "60",
+    "GREETING_SILENCE_S": "1.2",
     "MEDIA_WORKERS": "1",
     "MEDIA_HOST": "127.0.0.1",
     "MEDIA_CAPACITY": "400",

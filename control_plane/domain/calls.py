@@ -16,6 +16,7 @@ MAX_PROMPT_BYTES = 32_768
 MAX_DURATION_SECONDS = 14_400  # Twilio's own limit for an outbound call
 DEFAULT_DURATION_SECONDS = 1800
 MAX_REASON_BYTES = 500
+GREETING_MODES = ("immediate", "after_hello", "none")
 
 _WORKFLOW_ID = re.compile(r"call-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _ORDER = (CallStatus.INITIATED, CallStatus.RINGING, CallStatus.IN_PROGRESS)
@@ -30,6 +31,7 @@ class NewCall:
     greeting: str = ""
     max_duration_seconds: int = DEFAULT_DURATION_SECONDS
     tools: Sequence[Definition] = ()
+    greeting_mode: str = ""  # empty: immediate
 
 
 def is_workflow_id(text: str) -> bool:
@@ -57,6 +59,13 @@ def phone_number(text: str) -> str:
 def greeting(text: str) -> str:
     """At most 4096 bytes of UTF-8; empty: the agent waits for the callee to speak."""
     return _bounded(text, MAX_GREETING_BYTES)
+
+
+def greeting_mode(text: str) -> str:
+    """When the greeting is spoken: `immediate`, `after_hello` or `none`; empty: not said."""
+    if text not in ("", *GREETING_MODES):
+        raise ValueError(f"must be one of {', '.join(GREETING_MODES)}")
+    return text
 
 
 def system_prompt(text: str) -> str:

@@ -123,6 +123,7 @@ def _new_call(request: pb.CreateCallRequest) -> rules.NewCall:
     violations: dict[str, str] = {}
     phone_number = _checked(violations, "phone_number", rules.phone_number, request.phone_number)
     greeting = _checked(violations, "greeting", rules.greeting, request.greeting)
+    mode = _checked(violations, "greeting_mode", rules.greeting_mode, request.greeting_mode)
     system_prompt = _checked(violations, "system_prompt", rules.system_prompt, request.system_prompt)
     seconds = _checked(
         violations,
@@ -130,9 +131,9 @@ def _new_call(request: pb.CreateCallRequest) -> rules.NewCall:
         rules.max_duration_seconds,
         request.max_duration_seconds or rules.DEFAULT_DURATION_SECONDS,
     )
-    if phone_number is None or greeting is None or system_prompt is None or seconds is None:
+    if phone_number is None or greeting is None or mode is None or system_prompt is None or seconds is None:
         raise InvalidRequest(violations)
-    return rules.NewCall(phone_number, system_prompt, greeting, seconds)
+    return rules.NewCall(phone_number, system_prompt, greeting, seconds, greeting_mode=mode)
 
 
 def _checked(

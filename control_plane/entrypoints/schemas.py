@@ -33,6 +33,12 @@ class CreateCallBody(BaseModel):
         description="what the agent says first, at most 4096 bytes; empty: it waits for the callee",
         examples=["Hello! How can I help you today?"],
     )
+    greeting_mode: Annotated[str, AfterValidator(calls.greeting_mode)] = Field(
+        default="",
+        description="immediate: the greeting is heard as soon as the callee picks up; after_hello: when he "
+        "has spoken, or after a short silence; none: never. Empty: immediate",
+        examples=["after_hello"],
+    )
     max_duration_seconds: Annotated[int, AfterValidator(calls.max_duration_seconds)] = Field(
         default=calls.DEFAULT_DURATION_SECONDS, description="1 to 14400", examples=[1800]
     )

@@ -90,6 +90,7 @@ class Calls:
             call_id=call_id,
             phone_number=call.phone_number,
             greeting=call.greeting,
+            greeting_mode=call.greeting_mode,
             system_prompt=call.system_prompt,
             max_duration_seconds=call.max_duration_seconds,
             stream_token=secrets.token_urlsafe(STREAM_TOKEN_BYTES),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from media_plane.call.greeting import GreetingMode
 from media_plane.errors import InvalidRequest
 from media_plane.node import Request
 from media_plane.rpc.validate_tools import functions
@@ -16,6 +17,7 @@ _WORKFLOW_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}\Z")
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,128}\Z")
 _EXPIRES_S = (180, 3600)  # default, longest
+_MODES = {mode.name.lower(): mode for mode in GreetingMode} | {"": GreetingMode.IMMEDIATE}
 
 
 def prepare_request(request: PrepareCallRequest, settings: Settings) -> Request:
@@ -26,6 +28,7 @@ def prepare_request(request: PrepareCallRequest, settings: Settings) -> Request:
     _require(agent.system_prompt.strip(), "agent.system_prompt", "not empty")
     _require(len(agent.system_prompt.encode()) <= 32768, "agent.system_prompt", "at most 32768 bytes")
     _require(len(agent.greeting.encode()) <= 4096, "agent.greeting", "at most 4096 bytes")
+    _require(agent.greeting_mode in _MODES, "agent.greeting_mode", "immediate, after_hello or none")
     model, voice = agent.model or settings.gemini_model, agent.voice or settings.gemini_voice
     _require(_NAME.match(model), "agent.model", "1-128 characters of [A-Za-z0-9._/-]")
     _require(_NAME.match(voice), "agent.voice", "1-128 characters of [A-Za-z0-9._/-]")
@@ -38,6 +41,8 @@ def prepare_request(request: PrepareCallRequest, settings: Settings) -> Request:
         model=model,
         voice=voice,
         expires_in_s=request.expires_in_s or _EXPIRES_S[0],
+        greeting_mode=_MODES[agent.greeting_mode],
+        hello_silence_ns=int(settings.greeting_silence_s * 1e9),
         tools=functions(agent.tools),
         settings=_settings(agent, model, settings),
     )

@@ -95,3 +95,13 @@ def test_the_further_status_wins_and_final_ones_share_the_last_place() -> None:
     for status in CallStatus:
         assert (calls.rank(status) == 3) is status.final
     assert calls.furthest(CallStatus.BUSY, CallStatus.COMPLETED) is CallStatus.BUSY
+
+
+@pytest.mark.parametrize("mode", ["", "immediate", "after_hello", "none"])
+def test_a_greeting_is_spoken_in_one_of_three_ways_or_as_usual(mode: str) -> None:
+    assert calls.greeting_mode(mode) == mode
+
+
+def test_there_is_no_fourth_way_to_greet() -> None:
+    with pytest.raises(ValueError, match="after_hello"):
+        calls.greeting_mode("later")

@@ -26,43 +26,43 @@ from protos.voiceplane.agents.v1 import agents_pb2 as protos_dot_voiceplane_dot_
 from protos.voiceplane.events.v1 import events_pb2 as protos_dot_voiceplane_dot_events_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&protos/voiceplane/media/v1/media.proto\x12\x13voiceplane.media.v1\x1a(protos/voiceplane/agents/v1/agents.proto\x1a(protos/voiceplane/events/v1/events.proto\"\xac\x01\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\x12\x10\n\x08\x62locking\x18\x04 \x01(\x08\x12\x12\n\ntimeout_ms\x18\x05 \x01(\r\x12\x12\n\nscheduling\x18\x06 \x01(\t\x12.\n\x08\x62uilt_in\x18\x07 \x01(\x0e\x32\x1c.voiceplane.media.v1.BuiltIn\"\xb5\x01\n\x0b\x41gentConfig\x12\x15\n\rsystem_prompt\x18\x01 \x01(\t\x12\x10\n\x08greeting\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05voice\x18\x04 \x01(\t\x12\x35\n\x08settings\x18\n \x01(\x0b\x32#.voiceplane.agents.v1.AgentSettings\x12(\n\x05tools\x18\x14 \x03(\x0b\x32\x19.voiceplane.media.v1.Tool\"\x86\x01\n\x12PrepareCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x14\n\x0cstream_token\x18\x02 \x01(\t\x12/\n\x05\x61gent\x18\x03 \x01(\x0b\x32 .voiceplane.media.v1.AgentConfig\x12\x14\n\x0c\x65xpires_in_s\x18\x04 \x01(\r\"`\n\x13PrepareCallResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nstream_url\x18\x02 \x01(\t\x12\x12\n\nconnect_ms\x18\x03 \x01(\r\x12\x10\n\x08setup_ms\x18\x04 \x01(\r\"5\n\x0e\x45ndCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"U\n\x0f\x45ndCallResponse\x12\r\n\x05\x65nded\x18\x01 \x01(\x08\x12\x33\n\x07summary\x18\x02 \x01(\x0b\x32\".voiceplane.events.v1.MediaSummary\"%\n\x0eGetCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x9a\x01\n\x0fGetCallResponse\x12-\n\x05state\x18\x01 \x01(\x0e\x32\x1e.voiceplane.media.v1.CallState\x12\x12\n\nstream_sid\x18\x02 \x01(\t\x12\x0f\n\x07live_ms\x18\x03 \x01(\x03\x12\x33\n\x07summary\x18\x04 \x01(\x0b\x32\".voiceplane.events.v1.MediaSummary\"\x11\n\x0fGetStatsRequest\"\x9e\x02\n\x10GetStatsResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63\x61lls_prepared\x18\x02 \x01(\r\x12\x12\n\ncalls_live\x18\x03 \x01(\r\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\r\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\x13\n\x0b\x63\x61lls_total\x18\x06 \x01(\x04\x12\x34\n\x06uplink\x18\x07 \x01(\x0b\x32$.voiceplane.events.v1.LatencySummary\x12\x36\n\x08\x64ownlink\x18\x08 \x01(\x0b\x32$.voiceplane.events.v1.LatencySummary\x12\x13\n\x0b\x63pu_seconds\x18\t \x01(\x01\x12\x11\n\trss_bytes\x18\n \x01(\x04\"U\n\x11\x41nswerToolRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x14\n\x0ctool_call_id\x18\x02 \x01(\t\x12\x15\n\rresponse_json\x18\x03 \x01(\t\"I\n\x12\x41nswerToolResponse\x12\x33\n\x07outcome\x18\x01 \x01(\x0e\x32\".voiceplane.media.v1.AnswerOutcome*:\n\x07\x42uiltIn\x12\x18\n\x14\x42UILT_IN_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42UILT_IN_END_CALL\x10\x01*\x82\x01\n\tCallState\x12\x1a\n\x16\x43\x41LL_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41LL_STATE_PREPARING\x10\x01\x12\x14\n\x10\x43\x41LL_STATE_READY\x10\x02\x12\x13\n\x0f\x43\x41LL_STATE_LIVE\x10\x03\x12\x14\n\x10\x43\x41LL_STATE_ENDED\x10\x04*b\n\rAnswerOutcome\x12\x1e\n\x1a\x41NSWER_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41NSWER_OUTCOME_TAKEN\x10\x01\x12\x17\n\x13\x41NSWER_OUTCOME_LATE\x10\x02\x32\xd2\x03\n\nMediaPlane\x12`\n\x0bPrepareCall\x12\'.voiceplane.media.v1.PrepareCallRequest\x1a(.voiceplane.media.v1.PrepareCallResponse\x12T\n\x07\x45ndCall\x12#.voiceplane.media.v1.EndCallRequest\x1a$.voiceplane.media.v1.EndCallResponse\x12T\n\x07GetCall\x12#.voiceplane.media.v1.GetCallRequest\x1a$.voiceplane.media.v1.GetCallResponse\x12W\n\x08GetStats\x12$.voiceplane.media.v1.GetStatsRequest\x1a%.voiceplane.media.v1.GetStatsResponse\x12]\n\nAnswerTool\x12&.voiceplane.media.v1.AnswerToolRequest\x1a\'.voiceplane.media.v1.AnswerToolResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&protos/voiceplane/media/v1/media.proto\x12\x13voiceplane.media.v1\x1a(protos/voiceplane/agents/v1/agents.proto\x1a(protos/voiceplane/events/v1/events.proto\"\xac\x01\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\x12\x10\n\x08\x62locking\x18\x04 \x01(\x08\x12\x12\n\ntimeout_ms\x18\x05 \x01(\r\x12\x12\n\nscheduling\x18\x06 \x01(\t\x12.\n\x08\x62uilt_in\x18\x07 \x01(\x0e\x32\x1c.voiceplane.media.v1.BuiltIn\"\xcc\x01\n\x0b\x41gentConfig\x12\x15\n\rsystem_prompt\x18\x01 \x01(\t\x12\x10\n\x08greeting\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05voice\x18\x04 \x01(\t\x12\x35\n\x08settings\x18\n \x01(\x0b\x32#.voiceplane.agents.v1.AgentSettings\x12(\n\x05tools\x18\x14 \x03(\x0b\x32\x19.voiceplane.media.v1.Tool\x12\x15\n\rgreeting_mode\x18\x1e \x01(\t\"\x86\x01\n\x12PrepareCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x14\n\x0cstream_token\x18\x02 \x01(\t\x12/\n\x05\x61gent\x18\x03 \x01(\x0b\x32 .voiceplane.media.v1.AgentConfig\x12\x14\n\x0c\x65xpires_in_s\x18\x04 \x01(\r\"`\n\x13PrepareCallResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x12\n\nstream_url\x18\x02 \x01(\t\x12\x12\n\nconnect_ms\x18\x03 \x01(\r\x12\x10\n\x08setup_ms\x18\x04 \x01(\r\"5\n\x0e\x45ndCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"U\n\x0f\x45ndCallResponse\x12\r\n\x05\x65nded\x18\x01 \x01(\x08\x12\x33\n\x07summary\x18\x02 \x01(\x0b\x32\".voiceplane.events.v1.MediaSummary\"%\n\x0eGetCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x9a\x01\n\x0fGetCallResponse\x12-\n\x05state\x18\x01 \x01(\x0e\x32\x1e.voiceplane.media.v1.CallState\x12\x12\n\nstream_sid\x18\x02 \x01(\t\x12\x0f\n\x07live_ms\x18\x03 \x01(\x03\x12\x33\n\x07summary\x18\x04 \x01(\x0b\x32\".voiceplane.events.v1.MediaSummary\"\x11\n\x0fGetStatsRequest\"\x9e\x02\n\x10GetStatsResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63\x61lls_prepared\x18\x02 \x01(\r\x12\x12\n\ncalls_live\x18\x03 \x01(\r\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\r\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\x13\n\x0b\x63\x61lls_total\x18\x06 \x01(\x04\x12\x34\n\x06uplink\x18\x07 \x01(\x0b\x32$.voiceplane.events.v1.LatencySummary\x12\x36\n\x08\x64ownlink\x18\x08 \x01(\x0b\x32$.voiceplane.events.v1.LatencySummary\x12\x13\n\x0b\x63pu_seconds\x18\t \x01(\x01\x12\x11\n\trss_bytes\x18\n \x01(\x04\"U\n\x11\x41nswerToolRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x14\n\x0ctool_call_id\x18\x02 \x01(\t\x12\x15\n\rresponse_json\x18\x03 \x01(\t\"I\n\x12\x41nswerToolResponse\x12\x33\n\x07outcome\x18\x01 \x01(\x0e\x32\".voiceplane.media.v1.AnswerOutcome*:\n\x07\x42uiltIn\x12\x18\n\x14\x42UILT_IN_UNSPECIFIED\x10\x00\x12\x15\n\x11\x42UILT_IN_END_CALL\x10\x01*\x82\x01\n\tCallState\x12\x1a\n\x16\x43\x41LL_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41LL_STATE_PREPARING\x10\x01\x12\x14\n\x10\x43\x41LL_STATE_READY\x10\x02\x12\x13\n\x0f\x43\x41LL_STATE_LIVE\x10\x03\x12\x14\n\x10\x43\x41LL_STATE_ENDED\x10\x04*b\n\rAnswerOutcome\x12\x1e\n\x1a\x41NSWER_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41NSWER_OUTCOME_TAKEN\x10\x01\x12\x17\n\x13\x41NSWER_OUTCOME_LATE\x10\x02\x32\xd2\x03\n\nMediaPlane\x12`\n\x0bPrepareCall\x12\'.voiceplane.media.v1.PrepareCallRequest\x1a(.voiceplane.media.v1.PrepareCallResponse\x12T\n\x07\x45ndCall\x12#.voiceplane.media.v1.EndCallRequest\x1a$.voiceplane.media.v1.EndCallResponse\x12T\n\x07GetCall\x12#.voiceplane.media.v1.GetCallRequest\x1a$.voiceplane.media.v1.GetCallResponse\x12W\n\x08GetStats\x12$.voiceplane.media.v1.GetStatsRequest\x1a%.voiceplane.media.v1.GetStatsResponse\x12]\n\nAnswerTool\x12&.voiceplane.media.v1.AnswerToolRequest\x1a\'.voiceplane.media.v1.AnswerToolResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.voiceplane.media.v1.media_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BUILTIN']._serialized_start=1549
-  _globals['_BUILTIN']._serialized_end=1607
-  _globals['_CALLSTATE']._serialized_start=1610
-  _globals['_CALLSTATE']._serialized_end=1740
-  _globals['_ANSWEROUTCOME']._serialized_start=1742
-  _globals['_ANSWEROUTCOME']._serialized_end=1840
+  _globals['_BUILTIN']._serialized_start=1572
+  _globals['_BUILTIN']._serialized_end=1630
+  _globals['_CALLSTATE']._serialized_start=1633
+  _globals['_CALLSTATE']._serialized_end=1763
+  _globals['_ANSWEROUTCOME']._serialized_start=1765
+  _globals['_ANSWEROUTCOME']._serialized_end=1863
   _globals['_TOOL']._serialized_start=148
   _globals['_TOOL']._serialized_end=320
   _globals['_AGENTCONFIG']._serialized_start=323
-  _globals['_AGENTCONFIG']._serialized_end=504
-  _globals['_PREPARECALLREQUEST']._serialized_start=507
-  _globals['_PREPARECALLREQUEST']._serialized_end=641
-  _globals['_PREPARECALLRESPONSE']._serialized_start=643
-  _globals['_PREPARECALLRESPONSE']._serialized_end=739
-  _globals['_ENDCALLREQUEST']._serialized_start=741
-  _globals['_ENDCALLREQUEST']._serialized_end=794
-  _globals['_ENDCALLRESPONSE']._serialized_start=796
-  _globals['_ENDCALLRESPONSE']._serialized_end=881
-  _globals['_GETCALLREQUEST']._serialized_start=883
-  _globals['_GETCALLREQUEST']._serialized_end=920
-  _globals['_GETCALLRESPONSE']._serialized_start=923
-  _globals['_GETCALLRESPONSE']._serialized_end=1077
-  _globals['_GETSTATSREQUEST']._serialized_start=1079
-  _globals['_GETSTATSREQUEST']._serialized_end=1096
-  _globals['_GETSTATSRESPONSE']._serialized_start=1099
-  _globals['_GETSTATSRESPONSE']._serialized_end=1385
-  _globals['_ANSWERTOOLREQUEST']._serialized_start=1387
-  _globals['_ANSWERTOOLREQUEST']._serialized_end=1472
-  _globals['_ANSWERTOOLRESPONSE']._serialized_start=1474
-  _globals['_ANSWERTOOLRESPONSE']._serialized_end=1547
-  _globals['_MEDIAPLANE']._serialized_start=1843
-  _globals['_MEDIAPLANE']._serialized_end=2309
+  _globals['_AGENTCONFIG']._serialized_end=527
+  _globals['_PREPARECALLREQUEST']._serialized_start=530
+  _globals['_PREPARECALLREQUEST']._serialized_end=664
+  _globals['_PREPARECALLRESPONSE']._serialized_start=666
+  _globals['_PREPARECALLRESPONSE']._serialized_end=762
+  _globals['_ENDCALLREQUEST']._serialized_start=764
+  _globals['_ENDCALLREQUEST']._serialized_end=817
+  _globals['_ENDCALLRESPONSE']._serialized_start=819
+  _globals['_ENDCALLRESPONSE']._serialized_end=904
+  _globals['_GETCALLREQUEST']._serialized_start=906
+  _globals['_GETCALLREQUEST']._serialized_end=943
+  _globals['_GETCALLRESPONSE']._serialized_start=946
+  _globals['_GETCALLRESPONSE']._serialized_end=1100
+  _globals['_GETSTATSREQUEST']._serialized_start=1102
+  _globals['_GETSTATSREQUEST']._serialized_end=1119
+  _globals['_GETSTATSRESPONSE']._serialized_start=1122
+  _globals['_GETSTATSRESPONSE']._serialized_end=1408
+  _globals['_ANSWERTOOLREQUEST']._serialized_start=1410
+  _globals['_ANSWERTOOLREQUEST']._serialized_end=1495
+  _globals['_ANSWERTOOLRESPONSE']._serialized_start=1497
+  _globals['_ANSWERTOOLRESPONSE']._serialized_end=1570
+  _globals['_MEDIAPLANE']._serialized_start=1866
+  _globals['_MEDIAPLANE']._serialized_end=2332
 # @@protoc_insertion_point(module_scope)

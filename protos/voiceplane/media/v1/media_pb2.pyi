@@ -142,6 +142,7 @@ class AgentConfig(_message.Message):
     VOICE_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
+    GREETING_MODE_FIELD_NUMBER: _builtins.int
     system_prompt: _builtins.str
     """required, at most 32768 bytes"""
     greeting: _builtins.str
@@ -150,6 +151,8 @@ class AgentConfig(_message.Message):
     """empty: the node's GEMINI_MODEL"""
     voice: _builtins.str
     """prebuilt voice name; empty: the node's GEMINI_VOICE"""
+    greeting_mode: _builtins.str
+    """immediate, after_hello (when the callee has spoken) or none; empty: immediate"""
     @_builtins.property
     def settings(self) -> _agents_pb2.AgentSettings:
         """its model and voice are the two above"""
@@ -167,10 +170,11 @@ class AgentConfig(_message.Message):
         voice: _builtins.str = ...,
         settings: _agents_pb2.AgentSettings | None = ...,
         tools: _abc.Iterable[Global___Tool] | None = ...,
+        greeting_mode: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["greeting", b"greeting", "model", b"model", "settings", b"settings", "system_prompt", b"system_prompt", "tools", b"tools", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["greeting", b"greeting", "greeting_mode", b"greeting_mode", "model", b"model", "settings", b"settings", "system_prompt", b"system_prompt", "tools", b"tools", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
