@@ -38,8 +38,15 @@ class Driver:
 @contextlib.asynccontextmanager
 async def started(core: int, logs: Path, *tls: Path) -> AsyncIterator[Driver]:
     """The load on `core`; `tls`: certificate and key for a second model server, at `gemini_tls_url`."""
-    files = map(str, tls)
-    child = await Child.start("bench.load", *files, core=core, env={}, log=logs / "load.log", piped=True)
+    child = await Child.start(
+        "bench.load",
+        core=core,
+        env={},
+        log=logs / "load.log",
+        args=[str(file) for file in tls],
+        piped=True,
+        priority=2,  # should it have to share its core
+    )
     try:
         yield Driver(child)
     finally:

@@ -27,7 +27,7 @@ def cores() -> tuple[int, int]:
     return usable[0], usable[1] if len(usable) > 1 else usable[0]
 
 
-def pin(pid: int, core: int) -> None:
+def pin(pid: int, core: int, priority: int = 1) -> None:
     """Bind a process to a core where the system can (Linux); threads it starts later inherit it.
 
     Where we may (root), it also goes ahead of whatever else the machine does: by real-time scheduling, as
@@ -35,13 +35,13 @@ def pin(pid: int, core: int) -> None:
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(pid, {core})
-    _go_ahead(pid)
+    _go_ahead(pid, priority)
 
 
 @contextlib.contextmanager
 def ahead_of_others() -> Iterator[None]:
     """This process meanwhile goes ahead of the machine's other work, where we may."""
-    _go_ahead(0)
+    _go_ahead(0, 1)
     try:
         yield
     finally:
@@ -49,10 +49,10 @@ def ahead_of_others() -> Iterator[None]:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def _go_ahead(pid: int) -> None:
+def _go_ahead(pid: int, priority: int) -> None:
     if hasattr(os, "sched_setscheduler"):
         with contextlib.suppress(PermissionError):
-            os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
+            os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(priority))
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,17 @@ class Usage:
     rss_bytes: int
 
 
-def usage(pid: int) -> Usage:
+def usage(*pids: int) -> Usage:
+    """Of these processes together."""
+    used = [_usage(pid) for pid in pids]
+    return Usage(
+        sum(each.cpu_ns for each in used),
+        sum(each.wait_ns for each in used),
+        sum(each.rss_bytes for each in used),
+    )
+
+
+def _usage(pid: int) -> Usage:
     rss = int(psutil.Process(pid).memory_info().rss)
     try:
         stats = [stat.read_text().split() for stat in Path(f"/proc/{pid}/task").glob("*/schedstat")]
@@ -104,9 +114,11 @@ class Child:
         args: Sequence[str] = (),
         piped: bool = False,
         timeout_s: float = 60,
+        priority: int = 1,
     ) -> Child:
         """`python -m module args` on `core`, its errors in `log`; returns when it has said it is ready.
 
+        Of two on one core, that with the higher `priority` never waits for the other.
         With `piped` its standard input and output are pipes; otherwise both are the log.
         """
         output = log.open("wb")
@@ -123,7 +135,7 @@ class Child:
             stderr=output,
             limit=1 << 26,
         )
-        pin(process.pid, core)
+        pin(process.pid, core, priority)
         os.close(write_fd)
         child = cls(process, output, {})
         try:

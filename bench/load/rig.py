@@ -76,7 +76,7 @@ class Rig:
 async def job(system: systems.System, calls: int, settle_s: float, measure_s: float) -> Job:
     """Calls of `system`, prepared. Raises LoadFailed."""
     keys = [f"{system.name}-{next(CALL_NUMBERS)}" for _ in range(calls)]
-    return Job(await system.prepare(keys), settle_s, measure_s, system.pid)
+    return Job(await system.prepare(keys), settle_s, measure_s, [system.pid])
 
 
 @contextlib.asynccontextmanager

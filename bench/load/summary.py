@@ -156,8 +156,11 @@ def row(name: str, calls: int, series: Series, nothing: str = "") -> Row:
     }
 
 
-def doubts(name: str, series: Series) -> list[str]:
-    """Why these runs say more about the load, or the machine, than about what was measured."""
+def doubts(name: str, series: Series, *, waits: bool = True) -> list[str]:
+    """Why these runs say more about the load, or the machine, than about what was measured.
+
+    `waits`: whether waiting for the core is a doubt.
+    """
     runs = series.runs
     where = f"unreliable: {name} at {_at(runs[0].calls)}:"
     found = []
@@ -167,7 +170,7 @@ def doubts(name: str, series: Series) -> list[str]:
         found.append(
             f"{where} in {len(late)} of {len(runs)} runs the load itself was late (p99 {worst:.1f} ms)"
         )
-    if (wait := max(run.wait_share for run in runs)) > WAIT_SHARE:
+    if waits and (wait := max(run.wait_share for run in runs)) > WAIT_SHARE:
         found.append(f"{where} it waited for its core {wait:.0%} of the time")
     if (share := max(run.load_cpu_share for run in runs)) > LOAD_SHARE:
         found.append(f"{where} the load used {share:.0%} of its core")

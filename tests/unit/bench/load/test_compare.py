@@ -35,4 +35,4 @@ async def test_a_call_that_cannot_be_connected_fails_the_run_with_its_reason(tmp
 
     async with driver.started(cores()[0], tmp_path) as load:
         with pytest.raises(LoadFailed, match="call 0 could not connect"):
-            await load.run(Job({"nobody": "ws://127.0.0.1:9/"}, 0.1, 0.1, 1))
+            await load.run(Job({"nobody": "ws://127.0.0.1:9/"}, 0.1, 0.1, [1]))
