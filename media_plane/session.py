@@ -294,7 +294,7 @@ class CallSession:
         self._model = leg
         self._setup_ms = setup_ms
         self._emit(events.SessionReady(connect_ms, setup_ms, self.config.model), now_ns)
-        if self.config.greeting:
+        if self._greeting.asked:
             leg.send_text(gemini.say(self.config.greeting))
         if self.state is State.LIVE:
             self._go_live(now_ns)

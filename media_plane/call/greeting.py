@@ -33,15 +33,16 @@ class Move(Enum):
 
 
 class Greeting:
-    """`waits`: agent audio must not leave yet. `withholds`: caller audio is not for the model (yet).
+    """`asked`: the model is to make one. `waits`: agent audio must not leave yet. `withholds`: caller audio is not for the model (yet).
 
     Once the stream has started, call `step` several times a second as long as it `waits`; `speech` must be
     fed with the caller's audio meanwhile.
     """
 
-    __slots__ = ("_silence_ns", "_speech", "_start_ns", "waits", "withholds")
+    __slots__ = ("_silence_ns", "_speech", "_start_ns", "asked", "waits", "withholds")
 
     def __init__(self, mode: GreetingMode, silence_ns: int, speech: SpeechDetector) -> None:
+        self.asked = mode is not GreetingMode.NONE
         self.waits = self.withholds = mode is GreetingMode.AFTER_HELLO
         self._silence_ns = silence_ns
         self._speech = speech
