@@ -14,7 +14,7 @@ from media_plane.dsp.kernels import MAX_SHAPE
 from tests.support.shapes import find
 
 KERNEL = KernelCodecs()
-SHAPES = [(b'{"a":"', b'"}'), (b'"n":"\0","p":"', b'"}}'), (b"\0,", b""), (b"\0x\0", b"xx"), (b"x", b"x")]
+SHAPES = [(b'{"a":"', b'"}'), (b'"n":"\0","p":"', b'"}}'), (b"\0,", b""), (b"\0x\0:", b"xx"), (b"x", b"x")]
 
 
 def encoded(data: bytes, start: int, end: int, shape: tuple[bytes, bytes]) -> bytes | int:
