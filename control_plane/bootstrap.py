@@ -92,7 +92,14 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
     repository = PostgresCalls(settings.database_url)
     orchestrator = TemporalOrchestrator(settings.temporal_host, settings.temporal_namespace)
 
-    calls = Calls(sessions, repository, orchestrator, ToolStore(redis), _tool_policy(settings))
+    calls = Calls(
+        sessions,
+        repository,
+        orchestrator,
+        ToolStore(redis),
+        _tool_policy(settings),
+        settings.gemini_service,
+    )
     views = CallViews(sessions, repository)
     checks = {
         "postgres": Check(answers(repository.ping)),

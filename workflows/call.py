@@ -149,6 +149,7 @@ class CallWorkflow:
                     voice=params.voice,
                     expires_in_s=PREPARED_FOR_S,
                     tools=params.tools,
+                    agent=params.agent,
                 ),
                 result_type=PreparedMedia,
                 **PREPARE_MEDIA,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 TASK_QUEUE = "voiceplane"
 CALL_WORKFLOW = "CallWorkflow"
@@ -64,6 +65,8 @@ class CallParams:
     voice: str = ""
     greeting_mode: str = ""  # immediate after_hello none; empty: immediate
     tools: int = 0  # how many; what they are is in Redis, because their headers hold secrets
+    # What the call asks of its model besides: ProtoJSON of voiceplane.agents.v1.AgentSettings.
+    agent: dict[str, Any] = field(default_factory=dict)
 
 
 # -- signals, update, query ----------------------------------------------------------------------------------
@@ -145,6 +148,7 @@ class PrepareMedia:
     expires_in_s: int = 180
     greeting_mode: str = ""
     tools: int = 0  # as in CallParams
+    agent: dict[str, Any] = field(default_factory=dict)  # as in CallParams
 
 
 @dataclass

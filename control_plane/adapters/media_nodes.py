@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import grpc
 import structlog
+from google.protobuf.json_format import ParseDict
 from redis.asyncio import Redis
 
 from control_plane.adapters.redis_client import reached
 from control_plane.errors import ControlPlaneError, DependencyUnavailable, ModelRefused, NodeFull
 from control_plane.service.ports import MediaNode
 from control_plane.tools.definitions import Declaration
+from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 from protos.voiceplane.media.v1 import media_pb2
 from protos.voiceplane.media.v1.media_pb2_grpc import MediaPlaneStub
 from workflows.contracts import PreparedMedia, PrepareMedia
@@ -86,6 +88,7 @@ class RegisteredMediaNodes:
                 greeting_mode=request.greeting_mode,
                 model=request.model,
                 voice=request.voice,
+                settings=ParseDict(request.agent, AgentSettings()),
                 tools=[_tool(each) for each in tools],
             ),
             expires_in_s=request.expires_in_s,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import phonenumbers
 
 from control_plane.tools.definitions import Definition
+from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 from workflows.contracts import CallStatus
 
 MAX_GREETING_BYTES = 4096
@@ -32,6 +33,7 @@ class NewCall:
     max_duration_seconds: int = DEFAULT_DURATION_SECONDS
     tools: Sequence[Definition] = ()
     greeting_mode: str = ""  # empty: immediate
+    agent: AgentSettings = field(default_factory=AgentSettings)  # checked against its model when it is made
 
 
 def is_workflow_id(text: str) -> bool:

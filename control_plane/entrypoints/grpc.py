@@ -133,7 +133,9 @@ def _new_call(request: pb.CreateCallRequest) -> rules.NewCall:
     )
     if phone_number is None or greeting is None or mode is None or system_prompt is None or seconds is None:
         raise InvalidRequest(violations)
-    return rules.NewCall(phone_number, system_prompt, greeting, seconds, greeting_mode=mode)
+    return rules.NewCall(
+        phone_number, system_prompt, greeting, seconds, agent=request.agent, greeting_mode=mode
+    )
 
 
 def _checked(

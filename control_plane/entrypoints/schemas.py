@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from control_plane.domain import calls
+from control_plane.entrypoints.agent_schema import Agent
 from control_plane.service.handlers import Created, Terminated
 from control_plane.service.health import Health
 from control_plane.service.ports import Segment, Turn
@@ -44,8 +45,11 @@ class CreateCallBody(BaseModel):
     )
     tools: Definitions = Field(default=[], description="functions the agent may call (docs/tools.md)")
 
+    agent: Agent = Field(default=Agent(), description="what the call asks of its model (docs/models.md)")
+
     def new_call(self) -> calls.NewCall:
-        return calls.NewCall(**{name: getattr(self, name) for name in type(self).model_fields})
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return calls.NewCall(**fields | {"agent": self.agent.settings()})
 
 
 def request_schema(body: type[BaseModel]) -> dict[str, Any]:

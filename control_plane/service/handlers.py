@@ -8,8 +8,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
+from google.protobuf.json_format import MessageToDict
 
 from control_plane import metrics
 from control_plane.domain.calls import NewCall
@@ -24,6 +26,8 @@ from control_plane.service.ports import (
 from control_plane.service.views import find_status
 from control_plane.tools.definitions import Definition, EndCall
 from control_plane.tools.urls import ToolRefused, UrlPolicy, check
+from protos.gemini.check import Service, is_unknown, violations
+from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 from workflows.contracts import CallParams, CallStatus, Terminate, TwilioStatus
 
 log = structlog.get_logger(__name__)
@@ -68,22 +72,25 @@ class Calls:
         orchestrator: Orchestrator,
         tools: ToolDefinitions,
         tool_policy: UrlPolicy,
+        service: Service,
     ) -> None:
         self._sessions = sessions
         self._repository = repository
         self._orchestrator = orchestrator
         self._tools = tools
         self._tool_policy = tool_policy
+        self._service = service
         self._undoing: set[asyncio.Task[None]] = set()
 
     async def create(self, call: NewCall) -> Created:
         """Start the call's workflow.
 
         Raises:
-            InvalidCall: a tool's URL is one we do not ask.
+            InvalidCall: a tool's URL is one we do not ask, or the model would not take the call's setup.
             DependencyUnavailable: Redis or Temporal is away; no call is made.
         """
         check_urls(call.tools, self._tool_policy)
+        check_agent(call.agent, call.tools, self._service)
         call_id = str(uuid.uuid4())
         params = CallParams(
             workflow_id=f"call-{call_id}",
@@ -95,7 +102,10 @@ class Calls:
             max_duration_seconds=call.max_duration_seconds,
             stream_token=secrets.token_urlsafe(STREAM_TOKEN_BYTES),
             created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            model=call.agent.model,
+            voice=call.agent.voice,
             tools=len(call.tools),
+            agent=_asked(call.agent),
         )
         try:
             if call.tools:
@@ -223,6 +233,24 @@ def check_urls(tools: Sequence[Definition], policy: UrlPolicy) -> None:
                 violations[f"tools.{index}.url"] = str(refused)
     if violations:
         raise InvalidCall(violations)
+
+
+def check_agent(agent: AgentSettings, tools: Sequence[Definition], service: Service) -> None:
+    """Raises InvalidCall, with a reason for everything that the call's model does not take."""
+    functions = {f"tools.{i}": tool for i, tool in enumerate(tools) if not isinstance(tool, EndCall)}
+    found = violations(agent, service, functions)
+    if found:
+        raise InvalidCall(
+            {name if name.startswith("tools.") else f"agent.{name}": why for name, why in found.items()}
+        )
+    if is_unknown(agent, service):
+        log.warning("nothing is known of this model, so the setup is not checked", model=service.model(agent))
+
+
+def _asked(agent: AgentSettings) -> dict[str, Any]:
+    """What is set, without model and voice, which travel on their own."""
+    fields: dict[str, Any] = MessageToDict(agent, preserving_proto_field_name=True)
+    return {name: value for name, value in fields.items() if name not in ("model", "voice")}
 
 
 def _session(params: CallParams) -> Session:

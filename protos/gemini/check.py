@@ -60,6 +60,9 @@ def violations(
 
     `functions` are those of the call, by the path that names each (`tools.0`), which is kept in the answer.
     """
+    found = dict(_unnamed(settings)) | {f"turns.{name}": why for name, why in _unnamed(settings.turns)}
+    if found:
+        return found
     found = dict(_unfit(settings, service))
     model = known(service.model(settings))
     if model is not None:
@@ -74,6 +77,13 @@ def violations(
 def is_unknown(settings: AgentSettings, service: Service) -> bool:
     """Nothing is known of the model, so only the service can tell whether it takes these settings."""
     return known(service.model(settings)) is None
+
+
+def _unnamed(message: AgentSettings | TurnSettings) -> Iterator[tuple[str, str]]:
+    """Enums whose number has no name, which protobuf lets through."""
+    for field, value in message.ListFields():
+        if field.enum_type is not None and value not in field.enum_type.values_by_number:
+            yield field.name, "must be a value that is known"
 
 
 def _unfit(settings: AgentSettings, service: Service) -> Iterator[tuple[str, str]]:
