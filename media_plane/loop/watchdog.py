@@ -15,7 +15,7 @@ from media_plane.loop.beat import BEAT_S, Beat
 log = structlog.get_logger(__name__)
 
 STALL_S = 0.1  # without a beat beyond its time: five frames of every call
-_LOOK_S = 0.05
+_LOOK_S = 0.1  # every look takes the GIL from the loop for a moment
 _DEPTH = 6  # innermost calls told
 
 

@@ -31,7 +31,7 @@ async def test_what_keeps_the_loop_is_named_once_and_counted(watched: tuple[Beat
     beat, watchdog = watched
     await eventually(lambda: beat.lag.frames > 1)
     with capture_logs() as logs:
-        keep_the_loop(0.4)
+        keep_the_loop(0.6)
         await eventually(lambda: beat.misses > 0)
     assert watchdog.stalls == 1
     [told] = [entry for entry in logs if entry["event"] == "the loop is kept"]
