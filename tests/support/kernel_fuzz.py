@@ -26,9 +26,8 @@ GUARD = 256  # bytes on either side; a multiple of every item's size and of 64
 Bytes = npt.NDArray[np.uint8]
 Kernel = Callable[[Bytes, Bytes, bytes, int, int], int]
 
-FRAME_KERNELS: dict[
-    str, tuple[Kernel, int, int]
-] = {  # name → (kernel, where its texts' sizes stand, most characters)
+# name → (kernel, where its texts' sizes stand, most characters)
+FRAME_KERNELS: dict[str, tuple[Kernel, int, int]] = {
     "uplink": (kernels.uplink, kernels.UP_SIZES, kernels.MAX_UP_CHARS),
     "uplink_8k": (kernels.uplink_8k, kernels.UP_8K_SIZES, kernels.MAX_UP_CHARS),
     "downlink": (kernels.downlink, kernels.DOWN_SIZES, kernels.MAX_DOWN_CHARS),
@@ -160,9 +159,8 @@ def prove_checked() -> None:
     """Raises AssertionError unless the kernels' own indices are checked."""
     payload = base64.b64encode(bytes(160))
     for name, (kernel, sizes_at, _) in FRAME_KERNELS.items():
-        too_small = Guarded(
-            kernels.WORK
-        )  # what lies past the slice is there, so that nothing breaks unchecked
+        # What lies past the slice is there, so that nothing breaks unchecked.
+        too_small = Guarded(kernels.WORK)
         try:
             state = np.zeros(sizes_at + kernels.SIZES, np.uint8)
             kernel(too_small.bytes[: kernels.AUDIO_AT], state, payload, 0, len(payload))

@@ -21,6 +21,7 @@ from media_plane.wire import gemini, twilio
 from tests.support.recorded_call import SID, FullParse, RecordedCall, noise
 
 CODECS = KernelCodecs()
+RATES = pytest.mark.parametrize("codecs", [CODECS, KernelCodecs(8000)], ids=["16k", "8k"])
 LENGTHS = st.sampled_from([0, 1, 2, 3, 159, 160, 160, 160, 161, 1602, 1603, 8000]) | st.integers(0, 400)
 AUDIO_AT = "@audio@"
 ROADS = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -175,6 +176,7 @@ def media(payload: str) -> bytes:
     return f'{head},"timestamp":"20","payload":"{payload}"}}}}'.encode()
 
 
+@RATES
 @ROADS
 @given(frames=caller_frames())
 @example(
@@ -183,8 +185,10 @@ def media(payload: str) -> bytes:
 @example(
     frames=[media(text) for text in ("A", "A===", "AAAA====", "AA==AAAA", "AA=A", "=", "-_+/", "AAA\\/")]
 )
-def test_what_the_model_hears_is_what_a_full_parse_of_every_frame_finds(frames: list[bytes]) -> None:
-    call, full = RecordedCall(CODECS), FullParse(CODECS)
+def test_what_the_model_hears_is_what_a_full_parse_of_every_frame_finds(
+    codecs: KernelCodecs, frames: list[bytes]
+) -> None:
+    call, full = RecordedCall(codecs), FullParse(codecs)
     for data in frames:
         full.from_caller(data)
         if full.refused:
