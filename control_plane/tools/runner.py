@@ -144,6 +144,8 @@ class ToolRunner:
                     self._begin(entry, taken_over=True)
 
     def _begin(self, entry: Entry, *, taken_over: bool = False) -> None:
+        if self._stopping.is_set():
+            return  # another worker takes it after the lease
         entry_id, fields = entry
         task = asyncio.create_task(
             self._handle(entry_id, fields or {}, taken_over), name=f"tool {entry_id!r}"
@@ -183,7 +185,9 @@ class ToolRunner:
     async def _call(self, event: CallEvent, entry_id: bytes, taken_over: bool) -> bool:
         """Whether the entry is dealt with; False: its executor is at it, or was just now."""
         workflow_id, called = event.workflow_id, event.tool_called
-        claim = await self._store.claim(workflow_id, called.tool_call_id, self._owner)
+        # Of the entry: one written twice is two askers, even in one process.
+        owner = f"{self._owner}:{entry_id.decode()}"
+        claim = await self._store.claim(workflow_id, called.tool_call_id, owner)
         if claim.state in (ClaimState.DONE, ClaimState.CANCELLED):
             return True
         if claim.state is ClaimState.BUSY:
@@ -195,14 +199,14 @@ class ToolRunner:
         if claim.state is ClaimState.OURS:
             age_s = max(claim.now_ms - int(entry_id.partition(b"-")[0]), 0) / 1000
             metrics.PICKUP_SECONDS.observe(age_s)
-            response_json = await self._execute(event, called.timeout_ms / 1000 - age_s)
+            response_json = await self._execute(event, owner, called.timeout_ms / 1000 - age_s)
         if response_json is not None:
             await self._deliver(event, response_json)
             with suppress(DependencyUnavailable):  # told twice, the node drops the second
                 await self._store.done(workflow_id, called.tool_call_id)
         return True
 
-    async def _execute(self, event: CallEvent, left_s: float) -> str | None:
+    async def _execute(self, event: CallEvent, owner: str, left_s: float) -> str | None:
         """The response as JSON; None: nobody waits for it, or another executor has the call."""
         workflow_id, called = event.workflow_id, event.tool_called
         key = (workflow_id, called.tool_call_id)
@@ -223,14 +227,14 @@ class ToolRunner:
         work = asyncio.create_task(self._whole(request))
         self._by_call[key] = work
         try:
-            state = await self._until_done(work, *key)
+            state = await self._until_done(work, *key, owner)
             if work.cancelled():
                 state = ClaimState.CANCELLED  # by the event that says so, read here
             if state is not ClaimState.OURS:
                 metrics.CALLS.labels("none", "cancelled" if state is ClaimState.CANCELLED else "lost").inc()
                 return None
             response_json = work.result()
-            ours = await self._store.executed(*key, self._owner, response_json)
+            ours = await self._store.executed(*key, owner, response_json)
             return response_json if ours else None
         except DependencyUnavailable:
             if work.done() and not work.cancelled() and work.exception() is None:
@@ -238,7 +242,7 @@ class ToolRunner:
             raise
         except asyncio.CancelledError:
             with suppress(DependencyUnavailable):
-                await self._store.release(*key, self._owner)
+                await self._store.release(*key, owner)
             raise
         finally:
             del self._by_call[key]
@@ -251,14 +255,16 @@ class ToolRunner:
             return json.dumps({"error": f"the function's answer is longer than {MAX_RESPONSE} bytes"})
         return text
 
-    async def _until_done(self, work: asyncio.Task[str], workflow_id: str, tool_call_id: str) -> ClaimState:
+    async def _until_done(
+        self, work: asyncio.Task[str], workflow_id: str, tool_call_id: str, owner: str
+    ) -> ClaimState:
         """Keep the lease while it runs. Anything but OURS: `work` must be given up."""
         while True:
             done, _ = await asyncio.wait([work], timeout=self._store.lease_s / 6)
             if done:
                 return ClaimState.OURS
             try:
-                state = await self._store.renew(workflow_id, tool_call_id, self._owner)
+                state = await self._store.renew(workflow_id, tool_call_id, owner)
             except DependencyUnavailable:
                 continue  # while nobody can be told, going on is the best there is
             if state is not ClaimState.OURS:

@@ -29,6 +29,8 @@ class MediaNodeServer(media_pb2_grpc.MediaPlaneServicer):
     prepared: dict[str, media_pb2.PrepareCallRequest] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)  # workflow id to EndCall's reason
     refusals: list[Refusal] = field(default_factory=list)  # what the next PrepareCalls answer
+    answers: list[media_pb2.AnswerToolRequest] = field(default_factory=list)
+    away: int = 0  # so many AnswerTools answer UNAVAILABLE first
     silent_end: bool = False  # EndCall leaves no StreamEnded, as a node that dies
     _seq: dict[str, int] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
@@ -54,6 +56,22 @@ class MediaNodeServer(media_pb2_grpc.MediaPlaneServicer):
         if known and not self.silent_end:
             await self.end_stream(request.workflow_id, events_pb2.STREAM_END_REASON_REQUESTED)
         return media_pb2.EndCallResponse(ended=known)
+
+    async def AnswerTool(  # noqa: N802
+        self, request: media_pb2.AnswerToolRequest, context: grpc.aio.ServicerContext
+    ) -> media_pb2.AnswerToolResponse:
+        if self.away:
+            self.away -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        if request.workflow_id in self._over:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such call")
+        known = any(
+            (each.workflow_id, each.tool_call_id) == (request.workflow_id, request.tool_call_id)
+            for each in self.answers
+        )
+        self.answers.append(request)
+        outcome = media_pb2.ANSWER_OUTCOME_LATE if known else media_pb2.ANSWER_OUTCOME_TAKEN
+        return media_pb2.AnswerToolResponse(outcome=outcome)
 
     async def register(self, *, calls: int = 0, capacity: int = 10, draining: bool = False) -> None:
         node = {
@@ -81,6 +99,8 @@ class MediaNodeServer(media_pb2_grpc.MediaPlaneServicer):
             **body,  # type: ignore[arg-type]
         )
         await self.redis.xadd(f"events:{workflow_id}", {"e": event.SerializeToString()})
+        if event.WhichOneof("body") in ("tool_called", "tool_cancelled"):
+            await self.redis.xadd("tools", {"e": event.SerializeToString()})
 
     async def start_stream(self, workflow_id: str, call_sid: str) -> None:
         started = events_pb2.StreamStarted(stream_sid=f"MZ{workflow_id[-32:]}", call_sid=call_sid)
