@@ -1,6 +1,7 @@
 """The ceiling: two picows sockets per call and one fused kernel each way, nothing else.
 
-Only a yardstick: no tokens, no transcripts, no marks, no metrics, one message shape each way.
+Only a yardstick: no tokens, no transcripts, no marks, no metrics, one message shape and length each way. Each
+direction's first message only teaches where its audio lies.
 `python -m bench.reference.relay` serves `/twilio/ws/media/{key}` on a free port and dials GEMINI_BASE_URL,
 naming the call `bench-call:{key}`.
 """
@@ -14,7 +15,6 @@ import os
 import signal
 from typing import Final
 
-import numpy as np
 import uvloop
 from picows import (
     WSFrame,
@@ -30,36 +30,20 @@ from bench.load.models import prompt
 from bench.load.process import say_ready
 from bench.reference import kernels
 
-ROOM: Final = 14  # bytes picows wants free before a message for the frame's header
-MODEL_HEAD: Final = b'{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=16000","data":"'
-MODEL_TAIL: Final = b'"}}}'
-PHONE_TAIL: Final = b'"}}'
-
-
-class Message:
-    """A message that differs only in its audio, in a buffer used again and again."""
-
-    def __init__(self, head: bytes, tail: bytes, encoded: int) -> None:
-        self._head = head
-        self._tail = tail
-        self.buffer = bytearray(ROOM + len(head) + encoded + len(tail))  # picows sends whole buffers
-        self.view = np.frombuffer(self.buffer, np.uint8)
-        self.audio_at = ROOM + len(head)
-        self.encoded = encoded
-
-    def send(self, transport: WSTransport) -> None:
-        # A client's frames are masked in place, so head and tail are written each time.
-        self.buffer[ROOM : self.audio_at] = self._head
-        self.buffer[-len(self._tail) :] = self._tail
-        transport.send_reuse_external_bytearray(WSMsgType.TEXT, self.buffer, ROOM)
+_TEXT: Final = WSMsgType.TEXT
+_MODEL_HEAD: Final = b'{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=16000","data":"'
+_MODEL_TAIL: Final = b'"}}}'
+_PHONE_TAIL: Final = b'"}}'
+_PAYLOAD: Final = b'"payload":"'
+_DATA: Final = b'"data": "'
 
 
 class Phone(WSListener):
     def __init__(self, key: str, gemini: str) -> None:
         self._key = key
         self._gemini = gemini
-        self._up = kernels.Up()
-        self._message = Message(MODEL_HEAD, MODEL_TAIL, 856)  # 20 ms at 16 kHz
+        self._up = kernels.Up(_MODEL_HEAD, _MODEL_TAIL)
+        self._from_end = 0  # where the payload starts, counted from the end: what comes before it grows
         self._dialing: asyncio.Task[None] | None = None
         self.transport: WSTransport | None = None
         self.model: WSTransport | None = None
@@ -69,21 +53,20 @@ class Phone(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         raw = frame.get_payload_as_bytes()
-        at = raw.find(b'"payload":"')
-        if at < 0:
-            if frame.msg_type is WSMsgType.CLOSE:
-                transport.disconnect()
-            elif b'"start"' in raw:
-                sid = json.loads(raw)["streamSid"]
-                self._dialing = asyncio.create_task(self._dial(sid))
-            return
-        if self.model is None:
-            return
-        message = self._message
-        payload = raw[at + 11 : raw.index(b'"', at + 11)]
-        end = self._up.into(payload, message.view, message.audio_at)
-        assert end == message.audio_at + message.encoded, "the load sends 20 ms frames"
-        message.send(self.model)
+        at = len(raw) - self._from_end
+        if raw[at - 11 : at] != _PAYLOAD:
+            self._other(transport, frame, raw)
+        elif self.model is not None:
+            self.model.send_reuse_external_bytearray(_TEXT, self._up.fill(raw, at), kernels.ROOM)
+
+    def _other(self, transport: WSTransport, frame: WSFrame, raw: bytes) -> None:
+        at = raw.find(_PAYLOAD) + len(_PAYLOAD)
+        if at >= len(_PAYLOAD):
+            self._from_end = len(raw) - at
+        elif frame.msg_type is WSMsgType.CLOSE:
+            transport.disconnect()
+        elif b'"start"' in raw:
+            self._dialing = asyncio.create_task(self._dial(json.loads(raw)["streamSid"]))
 
     async def _dial(self, sid: str) -> None:
         transport, _ = await ws_connect(
@@ -95,7 +78,7 @@ class Phone(WSListener):
                 "systemInstruction": {"parts": [{"text": prompt(self._key)}]},
             }
         }
-        transport.send(WSMsgType.TEXT, json.dumps(setup))
+        transport.send(_TEXT, json.dumps(setup))
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         if self.model is not None:
@@ -107,24 +90,24 @@ class Phone(WSListener):
 class Model(WSListener):
     def __init__(self, phone: Phone, sid: str) -> None:
         self._phone = phone
-        self._down = kernels.Down()
         head = b'{"event":"media","streamSid":"' + sid.encode() + b'","media":{"payload":"'
-        self._message = Message(head, PHONE_TAIL, 428)  # 40 ms at 8 kHz
+        self._down = kernels.Down(head, _PHONE_TAIL)
+        self._audio_at = 0
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         raw = frame.get_payload_as_bytes()
-        at = raw.find(b'"data": "')
-        if at < 0:
-            if b'"setupComplete"' in raw:
-                self._phone.model = transport
-            return
-        if self._phone.transport is None:
-            return
-        message = self._message
-        payload = raw[at + 9 : raw.index(b'"', at + 9)]
-        end = self._down.into(payload, message.view, message.audio_at)
-        assert end == message.audio_at + message.encoded, "the load's model sends 40 ms chunks"
-        message.send(self._phone.transport)
+        at = self._audio_at
+        if raw[at - 9 : at] != _DATA:
+            self._other(transport, raw)
+        elif (phone := self._phone.transport) is not None:
+            phone.send_reuse_external_bytearray(_TEXT, self._down.fill(raw, at), kernels.ROOM)
+
+    def _other(self, transport: WSTransport, raw: bytes) -> None:
+        at = raw.find(_DATA) + len(_DATA)
+        if at >= len(_DATA):
+            self._audio_at = at
+        elif b'"setupComplete"' in raw:
+            self._phone.model = transport
 
 
 async def main() -> None:
