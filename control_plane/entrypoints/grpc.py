@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import grpc
+from pydantic import ValidationError
 
 from control_plane import metrics
 from control_plane.domain import calls as rules
@@ -16,6 +17,7 @@ from control_plane.errors import ControlPlaneError
 from control_plane.service.handlers import Calls
 from control_plane.service.ports import EventLog, Segment, Turn
 from control_plane.service.views import CallViews
+from control_plane.tools.definitions import Definition, load
 from protos.voiceplane.calls.v1 import calls_pb2 as pb
 from protos.voiceplane.calls.v1.calls_pb2_grpc import CallServiceServicer
 from protos.voiceplane.events.v1 import events_pb2 as events
@@ -131,10 +133,19 @@ def _new_call(request: pb.CreateCallRequest) -> rules.NewCall:
         rules.max_duration_seconds,
         request.max_duration_seconds or rules.DEFAULT_DURATION_SECONDS,
     )
+    tools: Sequence[Definition] = ()
+    try:
+        tools = load(request.tools_json) if request.tools_json else ()
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_input=False):
+            where = ".".join(("tools_json", *(str(step) for step in each["loc"])))
+            violations.setdefault(where, each["msg"])
     if phone_number is None or greeting is None or mode is None or system_prompt is None or seconds is None:
         raise InvalidRequest(violations)
+    if violations:
+        raise InvalidRequest(violations)
     return rules.NewCall(
-        phone_number, system_prompt, greeting, seconds, agent=request.agent, greeting_mode=mode
+        phone_number, system_prompt, greeting, seconds, tools, agent=request.agent, greeting_mode=mode
     )
 
 

@@ -26,37 +26,37 @@ from protos.voiceplane.agents.v1 import agents_pb2 as protos_dot_voiceplane_dot_
 from protos.voiceplane.events.v1 import events_pb2 as protos_dot_voiceplane_dot_events_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&protos/voiceplane/calls/v1/calls.proto\x12\x13voiceplane.calls.v1\x1a(protos/voiceplane/agents/v1/agents.proto\x1a(protos/voiceplane/events/v1/events.proto\"\xbb\x01\n\x11\x43reateCallRequest\x12\x14\n\x0cphone_number\x18\x01 \x01(\t\x12\x10\n\x08greeting\x18\x02 \x01(\t\x12\x15\n\rsystem_prompt\x18\x03 \x01(\t\x12\x1c\n\x14max_duration_seconds\x18\x04 \x01(\r\x12\x15\n\rgreeting_mode\x18\x1e \x01(\t\x12\x32\n\x05\x61gent\x18\n \x01(\x0b\x32#.voiceplane.agents.v1.AgentSettings\"\x80\x01\n\x12\x43reateCallResponse\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x14\n\x0cphone_number\x18\x03 \x01(\t\x12/\n\x06status\x18\x04 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\"%\n\x0eGetCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x8e\x01\n\x04\x43\x61ll\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\x12\x18\n\x10transcript_count\x18\x03 \x01(\r\x12\x14\n\x0cphone_number\x18\x04 \x01(\t\x12\x10\n\x08greeting\x18\x05 \x01(\t\";\n\x14TerminateCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"H\n\x15TerminateCallResponse\x12/\n\x06status\x18\x01 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\"+\n\x14GetCallResultRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x9b\x01\n\x0eTranscriptLine\x12.\n\x07speaker\x18\x01 \x01(\x0e\x32\x1d.voiceplane.events.v1.Speaker\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08start_ms\x18\x03 \x01(\x03\x12\x0e\n\x06\x65nd_ms\x18\x04 \x01(\x03\x12\x13\n\x0binterrupted\x18\x05 \x01(\x08\x12\x14\n\x0cunheard_text\x18\x06 \x01(\t\"\xa0\x02\n\nCallResult\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\x12\x12\n\nend_reason\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\x12\x37\n\ntranscript\x18\x05 \x03(\x0b\x32#.voiceplane.calls.v1.TranscriptLine\x12\x31\n\x05media\x18\x06 \x01(\x0b\x32\".voiceplane.events.v1.MediaSummary\x12\x32\n\x05turns\x18\x07 \x03(\x0b\x32#.voiceplane.events.v1.TurnCompleted\"<\n\x10WatchCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_entry\x18\x02 \x01(\t\"R\n\x11WatchCallResponse\x12\r\n\x05\x65ntry\x18\x01 \x01(\t\x12.\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1f.voiceplane.events.v1.CallEvent*\xf8\x01\n\nCallStatus\x12\x1b\n\x17\x43\x41LL_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43\x41LL_STATUS_INITIATED\x10\x01\x12\x17\n\x13\x43\x41LL_STATUS_RINGING\x10\x02\x12\x1b\n\x17\x43\x41LL_STATUS_IN_PROGRESS\x10\x03\x12\x19\n\x15\x43\x41LL_STATUS_COMPLETED\x10\x04\x12\x14\n\x10\x43\x41LL_STATUS_BUSY\x10\x05\x12\x19\n\x15\x43\x41LL_STATUS_NO_ANSWER\x10\x06\x12\x16\n\x12\x43\x41LL_STATUS_FAILED\x10\x07\x12\x18\n\x14\x43\x41LL_STATUS_CANCELED\x10\x08\x32\xda\x03\n\x0b\x43\x61llService\x12]\n\nCreateCall\x12&.voiceplane.calls.v1.CreateCallRequest\x1a\'.voiceplane.calls.v1.CreateCallResponse\x12I\n\x07GetCall\x12#.voiceplane.calls.v1.GetCallRequest\x1a\x19.voiceplane.calls.v1.Call\x12\x66\n\rTerminateCall\x12).voiceplane.calls.v1.TerminateCallRequest\x1a*.voiceplane.calls.v1.TerminateCallResponse\x12[\n\rGetCallResult\x12).voiceplane.calls.v1.GetCallResultRequest\x1a\x1f.voiceplane.calls.v1.CallResult\x12\\\n\tWatchCall\x12%.voiceplane.calls.v1.WatchCallRequest\x1a&.voiceplane.calls.v1.WatchCallResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&protos/voiceplane/calls/v1/calls.proto\x12\x13voiceplane.calls.v1\x1a(protos/voiceplane/agents/v1/agents.proto\x1a(protos/voiceplane/events/v1/events.proto\"\xcf\x01\n\x11\x43reateCallRequest\x12\x14\n\x0cphone_number\x18\x01 \x01(\t\x12\x10\n\x08greeting\x18\x02 \x01(\t\x12\x15\n\rsystem_prompt\x18\x03 \x01(\t\x12\x1c\n\x14max_duration_seconds\x18\x04 \x01(\r\x12\x12\n\ntools_json\x18\x14 \x01(\t\x12\x15\n\rgreeting_mode\x18\x1e \x01(\t\x12\x32\n\x05\x61gent\x18\n \x01(\x0b\x32#.voiceplane.agents.v1.AgentSettings\"\x80\x01\n\x12\x43reateCallResponse\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x14\n\x0cphone_number\x18\x03 \x01(\t\x12/\n\x06status\x18\x04 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\"%\n\x0eGetCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x8e\x01\n\x04\x43\x61ll\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\x12\x18\n\x10transcript_count\x18\x03 \x01(\r\x12\x14\n\x0cphone_number\x18\x04 \x01(\t\x12\x10\n\x08greeting\x18\x05 \x01(\t\";\n\x14TerminateCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"H\n\x15TerminateCallResponse\x12/\n\x06status\x18\x01 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\"+\n\x14GetCallResultRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x9b\x01\n\x0eTranscriptLine\x12.\n\x07speaker\x18\x01 \x01(\x0e\x32\x1d.voiceplane.events.v1.Speaker\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08start_ms\x18\x03 \x01(\x03\x12\x0e\n\x06\x65nd_ms\x18\x04 \x01(\x03\x12\x13\n\x0binterrupted\x18\x05 \x01(\x08\x12\x14\n\x0cunheard_text\x18\x06 \x01(\t\"\xa0\x02\n\nCallResult\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\x12\x12\n\nend_reason\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\x12\x37\n\ntranscript\x18\x05 \x03(\x0b\x32#.voiceplane.calls.v1.TranscriptLine\x12\x31\n\x05media\x18\x06 \x01(\x0b\x32\".voiceplane.events.v1.MediaSummary\x12\x32\n\x05turns\x18\x07 \x03(\x0b\x32#.voiceplane.events.v1.TurnCompleted\"<\n\x10WatchCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_entry\x18\x02 \x01(\t\"R\n\x11WatchCallResponse\x12\r\n\x05\x65ntry\x18\x01 \x01(\t\x12.\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1f.voiceplane.events.v1.CallEvent*\xf8\x01\n\nCallStatus\x12\x1b\n\x17\x43\x41LL_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43\x41LL_STATUS_INITIATED\x10\x01\x12\x17\n\x13\x43\x41LL_STATUS_RINGING\x10\x02\x12\x1b\n\x17\x43\x41LL_STATUS_IN_PROGRESS\x10\x03\x12\x19\n\x15\x43\x41LL_STATUS_COMPLETED\x10\x04\x12\x14\n\x10\x43\x41LL_STATUS_BUSY\x10\x05\x12\x19\n\x15\x43\x41LL_STATUS_NO_ANSWER\x10\x06\x12\x16\n\x12\x43\x41LL_STATUS_FAILED\x10\x07\x12\x18\n\x14\x43\x41LL_STATUS_CANCELED\x10\x08\x32\xda\x03\n\x0b\x43\x61llService\x12]\n\nCreateCall\x12&.voiceplane.calls.v1.CreateCallRequest\x1a\'.voiceplane.calls.v1.CreateCallResponse\x12I\n\x07GetCall\x12#.voiceplane.calls.v1.GetCallRequest\x1a\x19.voiceplane.calls.v1.Call\x12\x66\n\rTerminateCall\x12).voiceplane.calls.v1.TerminateCallRequest\x1a*.voiceplane.calls.v1.TerminateCallResponse\x12[\n\rGetCallResult\x12).voiceplane.calls.v1.GetCallResultRequest\x1a\x1f.voiceplane.calls.v1.CallResult\x12\\\n\tWatchCall\x12%.voiceplane.calls.v1.WatchCallRequest\x1a&.voiceplane.calls.v1.WatchCallResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.voiceplane.calls.v1.calls_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CALLSTATUS']._serialized_start=1428
-  _globals['_CALLSTATUS']._serialized_end=1676
+  _globals['_CALLSTATUS']._serialized_start=1448
+  _globals['_CALLSTATUS']._serialized_end=1696
   _globals['_CREATECALLREQUEST']._serialized_start=148
-  _globals['_CREATECALLREQUEST']._serialized_end=335
-  _globals['_CREATECALLRESPONSE']._serialized_start=338
-  _globals['_CREATECALLRESPONSE']._serialized_end=466
-  _globals['_GETCALLREQUEST']._serialized_start=468
-  _globals['_GETCALLREQUEST']._serialized_end=505
-  _globals['_CALL']._serialized_start=508
-  _globals['_CALL']._serialized_end=650
-  _globals['_TERMINATECALLREQUEST']._serialized_start=652
-  _globals['_TERMINATECALLREQUEST']._serialized_end=711
-  _globals['_TERMINATECALLRESPONSE']._serialized_start=713
-  _globals['_TERMINATECALLRESPONSE']._serialized_end=785
-  _globals['_GETCALLRESULTREQUEST']._serialized_start=787
-  _globals['_GETCALLRESULTREQUEST']._serialized_end=830
-  _globals['_TRANSCRIPTLINE']._serialized_start=833
-  _globals['_TRANSCRIPTLINE']._serialized_end=988
-  _globals['_CALLRESULT']._serialized_start=991
-  _globals['_CALLRESULT']._serialized_end=1279
-  _globals['_WATCHCALLREQUEST']._serialized_start=1281
-  _globals['_WATCHCALLREQUEST']._serialized_end=1341
-  _globals['_WATCHCALLRESPONSE']._serialized_start=1343
-  _globals['_WATCHCALLRESPONSE']._serialized_end=1425
-  _globals['_CALLSERVICE']._serialized_start=1679
-  _globals['_CALLSERVICE']._serialized_end=2153
+  _globals['_CREATECALLREQUEST']._serialized_end=355
+  _globals['_CREATECALLRESPONSE']._serialized_start=358
+  _globals['_CREATECALLRESPONSE']._serialized_end=486
+  _globals['_GETCALLREQUEST']._serialized_start=488
+  _globals['_GETCALLREQUEST']._serialized_end=525
+  _globals['_CALL']._serialized_start=528
+  _globals['_CALL']._serialized_end=670
+  _globals['_TERMINATECALLREQUEST']._serialized_start=672
+  _globals['_TERMINATECALLREQUEST']._serialized_end=731
+  _globals['_TERMINATECALLRESPONSE']._serialized_start=733
+  _globals['_TERMINATECALLRESPONSE']._serialized_end=805
+  _globals['_GETCALLRESULTREQUEST']._serialized_start=807
+  _globals['_GETCALLRESULTREQUEST']._serialized_end=850
+  _globals['_TRANSCRIPTLINE']._serialized_start=853
+  _globals['_TRANSCRIPTLINE']._serialized_end=1008
+  _globals['_CALLRESULT']._serialized_start=1011
+  _globals['_CALLRESULT']._serialized_end=1299
+  _globals['_WATCHCALLREQUEST']._serialized_start=1301
+  _globals['_WATCHCALLREQUEST']._serialized_end=1361
+  _globals['_WATCHCALLRESPONSE']._serialized_start=1363
+  _globals['_WATCHCALLRESPONSE']._serialized_end=1445
+  _globals['_CALLSERVICE']._serialized_start=1699
+  _globals['_CALLSERVICE']._serialized_end=2173
 # @@protoc_insertion_point(module_scope)

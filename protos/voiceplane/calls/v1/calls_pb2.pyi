@@ -58,6 +58,7 @@ class CreateCallRequest(_message.Message):
     GREETING_FIELD_NUMBER: _builtins.int
     SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
     MAX_DURATION_SECONDS_FIELD_NUMBER: _builtins.int
+    TOOLS_JSON_FIELD_NUMBER: _builtins.int
     GREETING_MODE_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
     phone_number: _builtins.str
@@ -68,6 +69,8 @@ class CreateCallRequest(_message.Message):
     """1-32768 bytes"""
     max_duration_seconds: _builtins.int
     """1-14400; 0: 1800"""
+    tools_json: _builtins.str
+    """functions the agent may call: the JSON list of docs/tools.md; empty: none"""
     greeting_mode: _builtins.str
     """immediate, after_hello (when the callee has spoken) or none; empty: immediate"""
     @_builtins.property
@@ -79,12 +82,13 @@ class CreateCallRequest(_message.Message):
         greeting: _builtins.str = ...,
         system_prompt: _builtins.str = ...,
         max_duration_seconds: _builtins.int = ...,
+        tools_json: _builtins.str = ...,
         greeting_mode: _builtins.str = ...,
         agent: _agents_pb2.AgentSettings | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "greeting", b"greeting", "greeting_mode", b"greeting_mode", "max_duration_seconds", b"max_duration_seconds", "phone_number", b"phone_number", "system_prompt", b"system_prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "greeting", b"greeting", "greeting_mode", b"greeting_mode", "max_duration_seconds", b"max_duration_seconds", "phone_number", b"phone_number", "system_prompt", b"system_prompt", "tools_json", b"tools_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
