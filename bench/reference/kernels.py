@@ -60,9 +60,8 @@ _S16, _S18, _S24 = (_SHIFTS[bits] for bits in (16, 18, 24))
 _U3, _U15, _U63, _U192, _U240 = (np.uint32(mask) for mask in (3, 15, 63, 192, 240))
 
 _text = types.Bytes(types.uint8, 1, "C", readonly=True)
-_signature = types.void(
-    _text, types.int64, types.float32[::1], types.uint8[::1], types.uint8[::1], types.int64
-)
+_array = types.uint8[::1]
+_signature = types.void(_text, types.int64, types.float32[::1], _array, _array, _array, types.int64)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
@@ -121,9 +120,19 @@ def _encode64(audio, size, message, at):
         out[4 * groups - 1 - i] = 61
 
 
+@numba.njit(nogil=True)
+def _enclose(envelope, message, at, chars):
+    """Write what stands around the audio: each time, as a client's frames are masked in place."""
+    head = at - ROOM
+    for i in range(head):
+        message[ROOM + i] = envelope[i]
+    for i in range(envelope.size - head):
+        message[at + chars + i] = envelope[head + i]
+
+
 @compiled(_signature)
-def up(text, start, state, work, message, at):
-    """Base64 of 20 ms of μ-law, at text[start], → base64 of PCM at 16 kHz, at message[at].
+def up(text, start, state, work, envelope, message, at):
+    """Base64 of 20 ms of μ-law, at text[start], → base64 of PCM at 16 kHz, at message[at], in its envelope.
 
     state: float32[_UP_KEPT], carried between calls; work: scratch, uint8[WORK].
     """
@@ -147,11 +156,12 @@ def up(text, start, state, work, message, at):
     for i in range(_UP_KEPT):
         state[i] = x[UP_FRAME + i]
     _encode64(work[6144:6848], 640, message, at)
+    _enclose(envelope, message, at, UP_CHARS)
 
 
 @compiled(_signature)
-def down(text, start, state, work, message, at):
-    """Base64 of 40 ms of PCM at 24 kHz, at text[start], → base64 of μ-law, at message[at].
+def down(text, start, state, work, envelope, message, at):
+    """Base64 of 40 ms of PCM at 24 kHz, at text[start], → base64 of μ-law, at message[at], in its envelope.
 
     state: float32[3 * _DOWN_KEPT], carried between calls; work: scratch, uint8[WORK].
     """
@@ -192,6 +202,7 @@ def down(text, start, state, work, message, at):
         state[_DOWN_KEPT + i] = x1[DOWN_FRAME + i]
         state[2 * _DOWN_KEPT + i] = x2[DOWN_FRAME + i]
     _encode64(codes, DOWN_FRAME, message, at)
+    _enclose(envelope, message, at, DOWN_CHARS)
 
 
 WORK: Final = 16384
@@ -201,42 +212,32 @@ _SHARED = np.zeros(WORK, np.uint8)  # one for the process: frames are handled on
 class _Direction:
     """One direction of one call, with a message of its own that differs only in its audio."""
 
-    def __init__(self, head: bytes, tail: bytes, chars: int) -> None:
-        self._head = head
-        self._tail = tail
-        self.audio_at = ROOM + len(head)
-        self.buffer = bytearray(self.audio_at + chars + len(tail))  # picows sends whole buffers
-        self._message: Bytes = np.frombuffer(self.buffer, np.uint8)
-        self._head_at = slice(ROOM, self.audio_at)
-        self._tail_at = slice(self.audio_at + chars, None)
-        self._envelope()
-
-    def _envelope(self) -> None:
-        self.buffer[self._head_at] = self._head
-        self.buffer[self._tail_at] = self._tail
+    def __init__(self, head: bytes, tail: bytes, chars: int, history: int) -> None:
+        self._envelope: Bytes = np.frombuffer(bytearray(head + tail), np.uint8)
+        self._state = np.zeros(history, np.float32)
+        self._audio_at = ROOM + len(head)
+        self._buffer = bytearray(self._audio_at + chars + len(tail))  # picows sends whole buffers
+        self._message: Bytes = np.frombuffer(self._buffer, np.uint8)
 
 
 class Up(_Direction):
     def __init__(self, head: bytes, tail: bytes) -> None:
-        super().__init__(head, tail, UP_CHARS)
-        self._state = np.zeros(_UP_KEPT, np.float32)
+        super().__init__(head, tail, UP_CHARS, _UP_KEPT)
 
     def fill(self, text: bytes, start: int) -> bytearray:
         """The message, ROOM bytes into the buffer, for the frame whose base64 starts at text[start]."""
-        up(text, start, self._state, _SHARED, self._message, self.audio_at)
-        self._envelope()  # a client's frames are masked in place
-        return self.buffer
+        up(text, start, self._state, _SHARED, self._envelope, self._message, self._audio_at)
+        return self._buffer
 
 
 class Down(_Direction):
     def __init__(self, head: bytes, tail: bytes) -> None:
-        super().__init__(head, tail, DOWN_CHARS)
-        self._state = np.zeros(3 * _DOWN_KEPT, np.float32)
+        super().__init__(head, tail, DOWN_CHARS, 3 * _DOWN_KEPT)
 
     def fill(self, text: bytes, start: int) -> bytearray:
         """The message, ROOM bytes into the buffer, for the chunk whose base64 starts at text[start]."""
-        down(text, start, self._state, _SHARED, self._message, self.audio_at)
-        return self.buffer
+        down(text, start, self._state, _SHARED, self._envelope, self._message, self._audio_at)
+        return self._buffer
 
 
 def warm_up() -> None:
