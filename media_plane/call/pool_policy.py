@@ -14,7 +14,7 @@ Pure: no clock, no socket; `now_ns` is passed in and never goes back.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil, exp, sqrt
 
 SOCKET = b""
@@ -44,10 +44,12 @@ class PoolLimits:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do now: keys to open one each of, keys to close one each of (the oldest)."""
+    """What to do now: keys to open one each of, keys to close one each of (the oldest); how many of each key
+    are wanted."""
 
-    open: list[bytes] = field(default_factory=list)
-    close: list[bytes] = field(default_factory=list)
+    open: list[bytes]
+    close: list[bytes]
+    targets: dict[bytes, int]
 
 
 class Demand:
@@ -180,7 +182,7 @@ class PoolPolicy:
             slots = 0
         elif self._doubtful:
             slots = min(slots, 1 - sum(opening.values()))  # one finds out for all
-        return Step(missing[: max(min(slots, room + len(close)), 0)], close)
+        return Step(missing[: max(min(slots, room + len(close)), 0)], close, targets)
 
     def too_old(self, key: bytes, age_ns: int) -> bool:
         return age_ns >= (self.limits.socket_age_ns if key == SOCKET else self.limits.session_age_ns)

@@ -18,7 +18,7 @@ import structlog
 from media_plane.call.pool_policy import SOCKET, PoolLimits, PoolPolicy
 from media_plane.errors import CloseCode, ModelFailure
 from media_plane.io import gemini_ws
-from media_plane.io.gemini_endpoint import GeminiEndpoint
+from media_plane.io.gemini_endpoint import GeminiEndpoint, is_ephemeral
 from media_plane.io.model_leg import GO_AWAY, ModelLeg, ModelUser
 from media_plane.settings import Settings
 
@@ -65,13 +65,16 @@ class GeminiPool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
+        self._wanted = {BARE: 0, SESSION: 0}
 
     @classmethod
     def of(cls, settings: Settings, endpoint: GeminiEndpoint) -> GeminiPool:
         """As the settings GEMINI_POOL_* say."""
         s = settings
+        # An ephemeral token is for one session: the pool must not be the one to use it up.
+        total = 0 if is_ephemeral(s.gemini_api_key.get_secret_value()) else s.gemini_pool_max
         limits = PoolLimits(
-            total=s.gemini_pool_max,
+            total=total,
             sockets_min=s.gemini_pool_sockets_min,
             sessions_min=s.gemini_pool_sessions_min,
             sessions_max=s.gemini_pool_sessions_max,
@@ -87,12 +90,12 @@ class GeminiPool:
     def held(self) -> dict[str, int]:
         """What is warm now, by level."""
         sockets = len(self._warm.get(SOCKET, ()))
-        return {BARE: sockets, SESSION: sum(map(len, self._warm.values())) - sockets}
+        # A copy: metrics ask from another thread.
+        return {BARE: sockets, SESSION: sum(map(len, list(self._warm.values()))) - sockets}
 
     def wanted(self) -> dict[str, int]:
-        """What should be warm now, by level."""
-        targets = self._policy.targets(self._clock())
-        return {BARE: targets[SOCKET], SESSION: sum(targets.values()) - targets[SOCKET]}
+        """What should be warm, by level, when it was last thought about."""
+        return self._wanted
 
     def start(self) -> None:
         self._running = self._policy.limits.total > 0
@@ -201,6 +204,8 @@ class GeminiPool:
             ]:
                 self._discard(leg, "age")
         step = self._policy.step({key: len(legs) for key, legs in self._warm.items()}, self._opening, now_ns)
+        sockets = step.targets[SOCKET]
+        self._wanted = {BARE: sockets, SESSION: sum(step.targets.values()) - sockets}
         for key in step.close:
             self._discard(self._warm[key][0], "surplus")
         for key in step.open:

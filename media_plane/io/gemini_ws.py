@@ -21,7 +21,7 @@ NO_SETUP = "no setupComplete in time"
 
 
 async def connect(endpoint: GeminiEndpoint, leg: ModelLeg) -> None:
-    """TCP, TLS and the upgrade; nothing is sent.
+    """TCP, TLS and the upgrade; nothing is sent. The leg is closed when it does not come to that.
 
     Raises:
         ModelFailure: no credentials, no connection in time, or a refused upgrade.
@@ -46,6 +46,9 @@ async def connect(endpoint: GeminiEndpoint, leg: ModelLeg) -> None:
         raise ModelFailure(0, f"no connection: {error}", retryable=False) from None
     except (OSError, WSError) as error:
         raise ModelFailure(0, f"no connection: {error}", retryable=True) from None
+    finally:
+        if not leg.connected_ns:  # the upgrade goes on without us, and may yet succeed
+            leg.close(CloseCode.NORMAL, "")
 
 
 async def set_up(endpoint: GeminiEndpoint, leg: ModelLeg, setup: bytes, user: ModelUser | None = None) -> int:

@@ -78,6 +78,9 @@ class ModelLeg(SocketLeg):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         super().on_ws_connected(transport)
+        if self._silent:  # closed before it was open: who asked for it has gone
+            transport.disconnect()
+            return
         self.connected_ns = monotonic_ns()
         self.connect_ms = (self.connected_ns - self._began_ns) // 1_000_000
 

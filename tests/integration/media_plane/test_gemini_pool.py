@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +17,10 @@ from media_plane.call.pool_policy import PoolLimits, PoolPolicy
 from media_plane.errors import ModelFailure
 from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.gemini_pool import GeminiPool
+from media_plane.io.gemini_ws import connect
+from media_plane.io.model_leg import ModelLeg
 from media_plane.leg import Leg
+from media_plane.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.media_peers import FakeGemini, Model, fake_gemini
 
@@ -262,6 +267,48 @@ async def test_a_call_that_is_given_up_takes_its_socket_with_it() -> None:
         with pytest.raises(asyncio.CancelledError):
             await opening
         assert await it.server.sessions[0].closed() == 1000
+
+
+async def test_a_call_that_is_given_up_while_it_connects_leaves_no_socket_when_the_upgrade_comes_late() -> (
+    None
+):
+    upgrading = asyncio.Event()
+    over = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        upgrading.set()
+        key = next(
+            line.split(b": ")[1] for line in request.split(b"\r\n") if b"sec-websocket-key" in line.lower()
+        )
+        await given_up.wait()
+        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        writer.write(head + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+        assert await reader.read() == b"", "nothing is said on a socket that nobody waits for"
+        over.set()
+        writer.close()
+
+    given_up = asyncio.Event()
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        opening = asyncio.create_task(connect(GeminiEndpoint(url, "v1beta", "k", 5.0), ModelLeg()))
+        await upgrading.wait()
+        opening.cancel()
+        await asyncio.wait([opening])
+        given_up.set()
+        async with asyncio.timeout(5):
+            await over.wait()
+
+
+async def test_an_ephemeral_token_is_left_to_the_call_it_is_for() -> None:
+    settings = Settings(_env_file=None, gemini_api_key="auth_tokens/once")  # type: ignore[call-arg]
+    endpoint = GeminiEndpoint("http://127.0.0.1:1", "v1alpha", "auth_tokens/once", 5.0)
+    pool = GeminiPool.of(settings, endpoint)
+    pool.start()
+    assert pool.wanted() == {"socket": 0, "session": 0}
+    await pool.close()
 
 
 async def test_http_429_shrinks_the_pool_and_the_next_attempt_waits() -> None:
