@@ -52,3 +52,33 @@ def test_every_code_survives_a_round_trip_but_for_negative_zero() -> None:
 def test_landmarks_of_the_standard() -> None:
     assert expand(np.array([0xFF, 0x7F, 0x80, 0x00], np.uint8)).tolist() == [0, 0, 32124, -32124]
     assert compress(np.array([0, 32767, -32768], np.int16)).tolist() == [0xFF, 0x80, 0x00]
+
+
+# ITU-T G.711, table 2a: the positive decision values of μ-law in units of 1/8159 of the overload point. The
+# first interval is half a step of 2; then 15 steps of 2, and 16 steps each of 4, 8, … 256.
+DECISIONS = np.cumsum([0, 1, *[2] * 15, *np.repeat([4, 8, 16, 32, 64, 128, 256], 16)])
+VALUES = np.array([0, *(DECISIONS[1:-1] + DECISIONS[2:]) // 2])  # "decoder output value numbers" 1 to 128
+
+
+def test_the_tables_of_the_recommendation_end_where_it_says() -> None:
+    assert (len(DECISIONS), DECISIONS[-1]) == (129, 8159)
+    assert (len(VALUES), VALUES[-1]) == (128, 8031)
+
+
+def test_every_code_expands_to_the_recommendation_s_output_value() -> None:
+    # All bits but the sign's are inverted: value number 0 is 1111 1111, number 127 is 1000 0000.
+    codes = np.arange(128, dtype=np.uint8)
+    assert np.array_equal(expand(255 - codes), 4 * VALUES)
+    assert np.array_equal(expand(127 - codes), -4 * VALUES)
+
+
+def test_every_sample_compresses_into_the_recommendation_s_interval() -> None:
+    samples = np.arange(-32_768, 32_768)
+    number = np.minimum(np.searchsorted(4 * DECISIONS, np.abs(samples), side="right") - 1, 127)
+    expected = np.where(samples < 0, 127 - number, 255 - number)
+    codes = compress(samples.astype(np.int16)).astype(int)
+    # The recommendation leaves the decision values themselves open; G.191 puts the negative ones inwards.
+    open_to_choice = np.isin(-samples, 4 * DECISIONS[1:-1])
+    assert open_to_choice.sum() == 127
+    assert np.array_equal(codes[~open_to_choice], expected[~open_to_choice])
+    assert np.array_equal(codes[open_to_choice], expected[open_to_choice] + 1)
