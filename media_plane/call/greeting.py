@@ -33,8 +33,8 @@ class Move(Enum):
 
 
 class Greeting:
-    """`asked`: the model is to make one. `waits`: agent audio must not leave yet. `withholds`: caller audio is
-    not for the model (yet).
+    """`asked`: the model is to make one. `waits`: agent audio must not leave yet. `withholds`: caller audio
+    is not for the model (yet).
 
     Once the stream has started, call `step` several times a second as long as it `waits`; `speech` must be
     fed with the caller's audio meanwhile.
