@@ -25,6 +25,7 @@ from bench.sim.gemini.dialogue import Dialogue
 from bench.sim.gemini.errors import Refused
 from bench.sim.gemini.faults import CLOSES, Afflictions, Fault, Moment
 from bench.sim.gemini.memory import Memory
+from bench.sim.gemini.models import BAD_ARGUMENT
 from bench.sim.gemini.outbox import Outbox
 from bench.sim.gemini.resumption import Handles
 from bench.sim.gemini.scenario import Scenario, draw_ns
@@ -77,6 +78,7 @@ class Session:
         self._dialogue: Dialogue | None = None
         self._early: list[wire.ClientMessage] = []
         self._received = 0  # client messages
+        self._realtime = False  # realtime input has come
         self._closed = False
         self._handles.opened(session_id)
         for fault in faults:
@@ -325,15 +327,22 @@ class Session:
 
     def _dispatch(self, message: wire.ClientMessage, now_ns: int) -> None:
         assert self._dialogue is not None
+        assert self._setup is not None
         body = message.body
         match message.kind:
             case "realtimeInput":
+                self._realtime = True
                 self._on_realtime_input(body, now_ns)
             case "clientContent":
                 self._out.note(now_ns, "clientContent", "<", body=body)
+                if self._realtime and not self._setup.content_any_time:
+                    raise Refused(1007, BAD_ARGUMENT)
                 self._dialogue.client_content(body, now_ns)
             case "toolResponse":
                 self._out.note(now_ns, "toolResponse", "<", body=body)
+                responses = body.get("functionResponses", [])
+                if not self._setup.scheduling and any("scheduling" in each for each in responses):
+                    raise Refused(1007, BAD_ARGUMENT)
                 self._dialogue.tool_response(body, now_ns)
             case _:
                 self._out.note(now_ns, "contextUpdate", "<", body=body)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.sim.gemini import models
 from bench.sim.gemini.errors import Refused
+from bench.sim.gemini.models import BAD_ARGUMENT
 from bench.sim.gemini.scenario import Scenario
 from bench.sim.gemini.vad import VadConfig
-
-_BAD_ARGUMENT = "Request contains an invalid argument."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Setup:
     blocking: dict[str, bool] = field(default_factory=dict)  # declared functions; True: BLOCKING
     parameters: dict[str, list[str]] = field(default_factory=dict)  # their required parameters
     never_answered: bool = False  # the service goes silent on this one
+    scheduling: bool = True  # of functions' answers
+    content_any_time: bool = True  # else no clientContent after realtime input
 
 
 def check_key(key: str | None, scenario: Scenario) -> None:
@@ -50,8 +52,8 @@ def read_setup(body: dict[str, Any], scenario: Scenario, api_version: str, *, ve
     path = body.get("model", "")
     model = path.rsplit("/", 1)[-1]
     if not path:
-        raise Refused(1007, _BAD_ARGUMENT)
-    if "/" not in path or model not in scenario.models:
+        raise Refused(1007, BAD_ARGUMENT)
+    if "/" not in path or model not in scenario.models or not models.served(model, vertex=vertex):
         raise Refused(
             1008,
             f"models/{model} is not found for API version {api_version}, or is not supported for "
@@ -59,22 +61,20 @@ def read_setup(body: dict[str, Any], scenario: Scenario, api_version: str, *, ve
         )
     generation = body.get("generationConfig", {})
     if any(modality != "AUDIO" for modality in generation.get("responseModalities", [])):
-        raise Refused(1007, _BAD_ARGUMENT)  # native-audio models only speak
+        raise Refused(1007, BAD_ARGUMENT)  # native-audio models only speak
     resumption = body.get("sessionResumption", {})
     if (resumption.get("transparent") or body.get("explicitVadSignal")) and not vertex:
-        raise Refused(1007, _BAD_ARGUMENT)
-    proactive = body.get("proactivity", {}).get("proactiveAudio")
-    newest, extended = model.startswith("gemini-3.8"), model.endswith("extended-thinking")
-    if newest and proactive is False:
-        raise Refused(1007, _BAD_ARGUMENT)  # it is always on
-    blocking, parameters = _functions(body.get("tools", []), non_blocking_default=newest)
-    if extended and any(blocking.values()):
-        raise Refused(1007, _BAD_ARGUMENT)
+        raise Refused(1007, BAD_ARGUMENT)
+    facts = models.find(model)
+    answered = models.check(facts, body, api_version)
+    blocking, parameters = _functions(body.get("tools", []), non_blocking_default=facts.non_blocking_default)
+    if not facts.blocking and any(blocking.values()):
+        raise Refused(1007, BAD_ARGUMENT)
     realtime = body.get("realtimeInputConfig", {})
     detection = realtime.get("automaticActivityDetection", {})
     for name in ("prefixPaddingMs", "silenceDurationMs"):
         if detection.get(name, 0) < 0:
-            raise Refused(1007, _BAD_ARGUMENT)
+            raise Refused(1007, BAD_ARGUMENT)
     return Setup(
         model=model,
         instruction=text_of([body["systemInstruction"]]) if "systemInstruction" in body else "",
@@ -90,9 +90,9 @@ def read_setup(body: dict[str, Any], scenario: Scenario, api_version: str, *, ve
         vad=VadConfig.from_setup(detection, pause_at=scenario.pause_at),
         blocking=blocking,
         parameters=parameters,
-        # 3.1 was seen never to answer a setup with these (field report).
-        never_answered=model.startswith("gemini-3.1")
-        and bool(generation.get("enableAffectiveDialog") or proactive),
+        never_answered=not answered,
+        scheduling=facts.scheduling and not vertex,
+        content_any_time=facts.content_any_time,
     )
 
 
@@ -112,7 +112,7 @@ def _functions(
         for declaration in tool.get("functionDeclarations", []):
             name = declaration.get("name", "")
             if not name or name in blocking:
-                raise Refused(1007, _BAD_ARGUMENT)
+                raise Refused(1007, BAD_ARGUMENT)
             behavior = declaration.get("behavior", "UNSPECIFIED")
             blocking[name] = behavior == "BLOCKING" or (
                 behavior == "UNSPECIFIED" and not non_blocking_default
