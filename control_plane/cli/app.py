@@ -35,6 +35,10 @@ def up(
     simulated: Annotated[
         bool, typer.Option("--simulated", help="Use the simulators even with credentials in the settings.")
     ] = False,
+    media_workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=128, help="Worker processes of the media plane; unset: MEDIA_WORKERS, or 1."),
+    ] = None,
     any_ports: Annotated[
         bool, typer.Option("--any-ports/--usual-ports", help="Any free ports, or the usual ones where free.")
     ] = False,
@@ -53,6 +57,7 @@ def up(
         gemini_mode=gemini_mode,
         ui=not no_ui,
         simulated=simulated,
+        media_workers=media_workers,
         usual_ports=not any_ports,
         only=frozenset(only or ()),
     )

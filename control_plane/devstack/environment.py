@@ -83,6 +83,7 @@ SETTINGS = frozenset(
 )
 
 DATABASE = "voiceplane"
+MAX_MEDIA_WORKERS = 128
 SIMULATED_NUMBER = "+15005550006"  # the caller's number of Twilio's own test credentials
 
 
@@ -133,11 +134,29 @@ def _port(user: Given, setting: str, usual: int) -> int:
     return int(value)
 
 
-def child_environment(user: Given, ports: Mapping[str, int]) -> dict[str, str]:
+def media_workers(options: StackOptions, user: Given) -> int:
+    """How many worker processes the media plane is to have."""
+    if options.media_workers is not None:
+        return options.media_workers
+    value = user.values.get("MEDIA_WORKERS", "1")
+    if not value.isdecimal() or not 1 <= int(value) <= MAX_MEDIA_WORKERS:
+        raise StackError(
+            f"MEDIA_WORKERS is {value!r}; the stack, which gives each worker its ports, needs a number, "
+            f"1 to {MAX_MEDIA_WORKERS}"
+        )
+    return int(value)
+
+
+def child_environment(user: Given, ports: Mapping[str, int], *, media_workers: int = 1) -> dict[str, str]:
     """Every variable of docs/seams.md, and whatever else the user's environment holds."""
+    # Each of several workers puts in its own port.
+    media_ws, media_grpc = (
+        (str(ports["media_ws"]), str(ports["media_grpc"])) if media_workers == 1 else ("{port}", "{port}")
+    )
     at = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     env = DEFAULTS | dict(user.values)
     env |= {setting: str(ports[name]) for name, (setting, _) in PORTS.items() if setting}
+    env["MEDIA_WORKERS"] = str(media_workers)
     # The servers are the stack's own, whatever the user's settings name: it never touches another database.
     env |= {
         "DATABASE_URL": f"postgresql://postgres@{at['postgres']}/{DATABASE}",
@@ -149,7 +168,7 @@ def child_environment(user: Given, ports: Mapping[str, int]) -> dict[str, str]:
     if not user.real_twilio:
         env |= {
             "BASE_URL": f"http://{at['rest']}",
-            "MEDIA_PUBLIC_WS_URL": f"ws://{at['media_ws']}",
+            "MEDIA_PUBLIC_WS_URL": f"ws://127.0.0.1:{media_ws}",
             "TWILIO_API_BASE_URL": f"http://{at['twilio']}",
             "TWILIO_ACCOUNT_SID": "AC" + secrets.token_hex(16),
             "TWILIO_AUTH_TOKEN": secrets.token_hex(16),
@@ -164,8 +183,8 @@ def child_environment(user: Given, ports: Mapping[str, int]) -> dict[str, str]:
             "GEMINI_VERTEX_PROJECT": "",
         }
     env.setdefault("BASE_URL", f"http://{at['rest']}")
-    env.setdefault("MEDIA_PUBLIC_WS_URL", f"ws://{env['MEDIA_HOST']}:{ports['media_ws']}")
-    env.setdefault("MEDIA_GRPC_ADVERTISE", f"{env['MEDIA_HOST']}:{ports['media_grpc']}")
+    env.setdefault("MEDIA_PUBLIC_WS_URL", f"ws://{env['MEDIA_HOST']}:{media_ws}")
+    env.setdefault("MEDIA_GRPC_ADVERTISE", f"{env['MEDIA_HOST']}:{media_grpc}")
     # What goes from one child to another must not pass through a proxy meant for the world outside.
     for variable in ("NO_PROXY", "no_proxy"):
         env[variable] = ",".join(filter(None, (env.get(variable), "127.0.0.1", "localhost")))

@@ -24,6 +24,7 @@ class StackOptions:
     data_dir: the stack's folder; fresh: wipe it first.
     ui: serve Temporal's web interface.
     simulated: Gemini and Twilio are the simulators even where credentials are given.
+    media_workers: worker processes of the media plane; None: as MEDIA_WORKERS says.
     usual_ports: ask for the ports of docs/seams.md; otherwise any free ones.
     isolated: ignore `.env` and the environment's settings, and so any credentials.
     only: start these components and no others; empty: all of them.
@@ -35,6 +36,7 @@ class StackOptions:
     gemini_mode: GeminiMode = GeminiMode.SPEECH
     ui: bool = True
     simulated: bool = False
+    media_workers: int | None = None
     usual_ports: bool = True
     isolated: bool = False
     only: frozenset[str] = frozenset()

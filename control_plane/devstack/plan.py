@@ -28,8 +28,12 @@ class Plan:
 def make_plan(options: StackOptions, data_dir: DataDir, allocator: PortAllocator) -> Plan:
     """Choose ports and describe every component; nothing is started."""
     user = environment.given(options)
-    ports = allocator.allocate(environment.wanted_ports(options, user))
-    env = environment.child_environment(user, ports)
+    workers = environment.media_workers(options, user)
+    media_ports = ("media_ws", "media_grpc", "media_metrics")
+    ports = allocator.allocate(
+        environment.wanted_ports(options, user), copies=dict.fromkeys(media_ports, workers)
+    )
+    env = environment.child_environment(user, ports, media_workers=workers)
     notices = [
         f"port {usual} is taken: {name} is on {port}" for name, (usual, port) in allocator.moved.items()
     ]

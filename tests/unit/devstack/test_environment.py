@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from control_plane.devstack import environment
-from control_plane.devstack.environment import child_environment, given, notices, wanted_ports
+from control_plane.devstack.environment import child_environment, given, media_workers, notices, wanted_ports
 from control_plane.devstack.errors import StackError
 from control_plane.devstack.options import StackOptions
 
@@ -109,6 +109,33 @@ def test_a_port_that_cannot_be_is_refused_by_name(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("API_PORT", value)
     with pytest.raises(StackError, match="API_PORT"):
         wanted_ports(StackOptions(), given(StackOptions()))
+
+
+def test_one_media_worker_has_the_addresses_of_its_ports() -> None:
+    env = env_for(StackOptions())
+    assert env["MEDIA_WORKERS"] == "1"
+    assert env["MEDIA_GRPC_ADVERTISE"] == f"127.0.0.1:{PORTS['media_grpc']}"
+
+
+def test_several_media_workers_put_in_their_own_ports() -> None:
+    env = child_environment(given(StackOptions()), PORTS, media_workers=3)
+    assert env["MEDIA_WORKERS"] == "3"
+    assert env["MEDIA_PUBLIC_WS_URL"] == "ws://127.0.0.1:{port}"
+    assert env["MEDIA_GRPC_ADVERTISE"] == "127.0.0.1:{port}"
+
+
+def test_the_number_of_media_workers_is_the_option_s_or_the_setting_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MEDIA_WORKERS", "2")
+    assert media_workers(StackOptions(), given(StackOptions())) == 2
+    assert media_workers(StackOptions(media_workers=3), given(StackOptions())) == 3
+
+
+def test_as_many_media_workers_as_there_are_cores_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_WORKERS", "auto")
+    with pytest.raises(StackError, match="MEDIA_WORKERS is 'auto'"):
+        media_workers(StackOptions(), given(StackOptions()))
 
 
 def test_without_the_ui_it_has_no_port() -> None:

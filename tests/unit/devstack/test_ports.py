@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from control_plane.devstack.ports import PortAllocator
+from control_plane.devstack.ports import STEP, PortAllocator
 
 
 @pytest.fixture
@@ -45,6 +45,25 @@ def test_a_port_taken_on_every_address_moves_too(allocator: PortAllocator) -> No
     with socket.create_server(("0.0.0.0", 0)) as server:
         port = server.getsockname()[1]
         assert allocator.allocate({"rest": port})["rest"] != port
+
+
+def test_copies_are_a_step_apart_and_all_of_them_are_held(allocator: PortAllocator) -> None:
+    first = allocator.allocate({"media": 0}, copies={"media": 3})["media"]
+    for port in (first, first + STEP, first + 2 * STEP):
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+
+
+def test_copies_move_together_when_one_s_port_is_taken(allocator: PortAllocator, taken: int) -> None:
+    wanted = taken - STEP
+    ports = allocator.allocate({"media": wanted}, copies={"media": 2})
+    assert ports["media"] != wanted
+    assert allocator.moved == {"media": (wanted, ports["media"])}
+
+
+def test_more_copies_than_there_are_ports_are_refused(allocator: PortAllocator) -> None:
+    with pytest.raises(OSError, match="free ports"):
+        allocator.allocate({"media": 0}, copies={"media": 700})
 
 
 def test_two_that_want_the_same_port_get_two(allocator: PortAllocator) -> None:
