@@ -182,10 +182,11 @@ async def measure(calls: int, logs: Path) -> dict[str, object]:
         await until(gone, _SETTLE_S)
         found["model_sockets_after_the_end"] = await model.sockets()
         tracemalloc.stop()
-    return found | _judged(samples)
+    return found | judged(samples)
 
 
-def _judged(samples: list[Sample]) -> dict[str, object]:
+def judged(samples: list[Sample]) -> dict[str, object]:
+    """What the samples show of leaks."""
     late = [sample for sample in samples if sample.calls >= WARM_UP * samples[-1].calls]
     files = [sample.files - sample.warm for sample in late]
     return {
