@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     # With a project, sessions run on Vertex AI.
     gemini_vertex_project: str = ""
     gemini_vertex_location: str = "us-central1"
-    gemini_vertex_credentials: str = ""  # a JSON file; empty: Application Default Credentials
+    gemini_vertex_credentials: str = ""  # a service account's file; empty: Application Default Credentials
     # Some refused setups are answered with silence, so the wait for setupComplete (usually 0.3 s) must end by
     # itself.
     gemini_setup_timeout_s: float = Field(default=10.0, gt=0)

@@ -65,7 +65,8 @@ class GoogleCredentials:
 
 
 def load(path: str) -> GoogleCredentials:
-    """Credentials from the JSON file at `path`, or Application Default Credentials when that is empty.
+    """The credentials of the service account whose JSON file is at `path`, or Application Default Credentials
+    when that is empty.
 
     Reads files, and asks the metadata server on Google Cloud: for a process that is starting.
 
@@ -74,16 +75,17 @@ def load(path: str) -> GoogleCredentials:
     """
     import google.auth
     from google.auth.exceptions import GoogleAuthError
+    from google.oauth2 import service_account
 
     try:
         if path:
-            credentials, _ = google.auth.load_credentials_from_file(  # type: ignore[no-untyped-call]
+            credentials = service_account.Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
                 path, scopes=[_SCOPE]
             )
         else:
             credentials, _ = google.auth.default(scopes=[_SCOPE])
-    except (GoogleAuthError, OSError) as error:
-        raise ValueError(f"no Google Cloud credentials: {error}") from None
+    except (GoogleAuthError, OSError, ValueError) as error:
+        raise ValueError(f"no Google Cloud credentials{f' in {path}' if path else ''}: {error}") from None
     return GoogleCredentials(credentials)
 
 
