@@ -15,6 +15,7 @@ from control_plane.adapters import redis_client
 from control_plane.adapters.media_nodes import RegisteredMediaNodes
 from control_plane.errors import ControlPlaneError, DependencyUnavailable, ModelRefused, NodeFull
 from control_plane.service.ports import MediaNode
+from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings, TurnSettings
 from tests.support.media_node import MediaNodeServer, running_media_node
 from tests.support.stack import Servers
 from workflows.activities import by_load
@@ -102,6 +103,18 @@ async def test_preparing_hands_over_the_agent_and_answers_where_the_stream_must_
         "Puck",
     )
     assert given.expires_in_s == 240
+    assert given.agent.settings == AgentSettings()
+
+
+async def test_what_a_call_asks_of_its_model_reaches_the_node(
+    nodes: RegisteredMediaNodes, server: MediaNodeServer
+) -> None:
+    asked = request()
+    asked.agent = {"temperature": 0.5, "turns": {"mode": "AUTO", "silence_duration_ms": 500}}
+    await nodes.prepare(await node_of(nodes, server), asked)
+    assert server.prepared[asked.workflow_id].agent.settings == AgentSettings(
+        temperature=0.5, turns=TurnSettings(mode=TurnSettings.AUTO, silence_duration_ms=500)
+    )
 
 
 @pytest.mark.parametrize(
