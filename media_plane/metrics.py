@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
@@ -87,6 +88,13 @@ class NodeCollector(Collector):
             "voiceplane_media_peer_errors",
             "Messages that could not be understood",
             tally.peer_errors,
+        )
+        yield _labelled(
+            "voiceplane_media_tool_calls",
+            "The model's function calls: called, repeated (answered by an earlier one's execution), "
+            "cancelled, timed_out, late (answers dropped), refused, ends_called_off",
+            "what",
+            asdict(node.tool_counts()),
         )
         yield _gauge(
             "voiceplane_media_events_waiting", "Call events not yet in Redis", self._outbox.counts.waiting

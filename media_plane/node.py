@@ -13,6 +13,7 @@ import structlog
 from media_plane.call.greeting import GreetingMode
 from media_plane.call.lifecycle import State
 from media_plane.call.tally import Tally
+from media_plane.call.tools import ToolCounts
 from media_plane.dsp.codec import Codecs
 from media_plane.errors import CallRefused, ModelFailure
 from media_plane.io.gemini_pool import GeminiPool
@@ -112,6 +113,7 @@ class Node:
         self.counters = Counters()
         self.unanswered = Unanswered()
         self._tally = Tally()  # of calls that are over
+        self._tool_counts = ToolCounts()  # likewise
         self.changed = changed
         self.pool = pool
         self._codecs = codecs
@@ -145,6 +147,14 @@ class Node:
         total.add(self._tally)
         for session in self.sessions:
             total.add(session.tally)
+        return total
+
+    def tool_counts(self) -> ToolCounts:
+        """The model's function calls, over all calls."""
+        total = ToolCounts()
+        total.add(self._tool_counts)
+        for session in self.sessions:
+            total.add(session.desk.counts)
         return total
 
     def find(self, workflow_id: str) -> tuple[CallSession, str] | None:
@@ -260,6 +270,7 @@ class Node:
         if not session.start_ns:
             self.unanswered.add(session, reason, opened=opened)
         self._tally.add(session.tally)
+        self._tool_counts.add(session.desk.counts)
         log.info("call ended", workflow_id=session.config.workflow_id, reason=reason)
         self._forget(session)
 

@@ -24,6 +24,11 @@ class Farewell:
         self._said = False
 
     @property
+    def said(self) -> bool:
+        """The agent has spoken since the caller last did, as far as `due` has seen."""
+        return self._said
+
+    @property
     def asked(self) -> bool:
         return self._asked_ns > 0
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -25,6 +25,7 @@ from media_plane.wire.gemini_tools import ToolCall, ToolResponse
 
 REPEAT_NS = 15_000_000_000  # a lost call comes again within 4 s; a resumed session's after the caller speaks
 GRACE_NS = 1_500_000_000  # after a call's own timeout, for the error that its executor answers with
+WORDS_FIRST_NS = 1_000_000_000  # a goodbye that comes beside end_call begins within this
 MAX_OPEN = 32
 _REMEMBERED = 32
 
@@ -101,6 +102,10 @@ class ToolCounts:
     refused: int = 0  # unknown function, or too many at once
     ends_called_off: int = 0
 
+    def add(self, other: ToolCounts) -> None:
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
 
 @dataclass(slots=True)
 class Tools:
@@ -113,6 +118,7 @@ class Tools:
     _open: dict[str, _Open] = field(default_factory=dict)  # by key
     _done: deque[_Done] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _batch: int = 0
+    _ending: tuple[ToolCall, Tool, int] | None = None  # end_call, not answered yet, and when it came
 
     @classmethod
     def of(cls, workflow_id: str, tools: Iterable[Tool]) -> Tools:
@@ -125,7 +131,10 @@ class Tools:
 
     @property
     def deadline_ns(self) -> int:
-        return min((call.deadline_ns for call in self._open.values() if call.response is None), default=0)
+        times = [call.deadline_ns for call in self._open.values() if call.response is None]
+        if self._ending is not None:
+            times.append(self._ending[2] + WORDS_FIRST_NS)
+        return min(times, default=0)
 
     # -- from the model --
 
@@ -143,10 +152,9 @@ class Tools:
                 actions.append(ToolAnswered(call.id, call.name, 0, error=error))
             elif tool.ends_call:
                 self.farewell.ask(now_ns, said=said)
-                silent = said and tool.scheduling and not tool.blocking
-                scheduling = "SILENT" if silent else "" if tool.blocking else tool.scheduling
-                at_once.append(ToolResponse(call.id, call.name, {"output": _SAY_GOODBYE}, scheduling))
-                actions.append(ToolAnswered(call.id, call.name, 0))
+                self._ending = (call, tool, now_ns)
+                if said or tool.blocking or not tool.scheduling:
+                    actions += self._let_end(now_ns)
             elif not self._joins(call, tool):
                 actions += self._again_or_new(call, tool, at_once, now_ns)
         if at_once:
@@ -168,6 +176,7 @@ class Tools:
     def session_lost(self) -> None:
         """The model's session is gone. The next one begins before these calls, and before the latest answers:
         it asks again, or not."""
+        self._ending = None
         for call in self._open.values():
             call.id = ""
         self._done = deque((replace(done, lost=True) for done in self._done), maxlen=_REMEMBERED)
@@ -189,6 +198,8 @@ class Tools:
     def tick(self, now_ns: int) -> list[Action]:
         """Answer what nobody has answered in time."""
         actions: list[Action] = []
+        if self._ending is not None and now_ns >= self._ending[2] + WORDS_FIRST_NS:
+            actions += self._let_end(now_ns)
         for call in [c for c in self._open.values() if c.response is None and now_ns >= c.deadline_ns]:
             self.counts.timed_out += 1
             actions.append(ToolCancelled(call.key, call.call.name))
@@ -197,6 +208,17 @@ class Tools:
         return actions
 
     # -- inside --
+
+    def _let_end(self, now_ns: int) -> list[Action]:
+        """Answer end_call: in silence when the goodbye is said, or the model would say it twice."""
+        assert self._ending is not None, "only an end that was asked for is answered"
+        (call, tool, called_ns), self._ending = self._ending, None
+        scheduling = "" if tool.blocking else tool.scheduling
+        if scheduling and self.farewell.said:
+            scheduling = "SILENT"
+        response = ToolResponse(call.id, call.name, {"output": _SAY_GOODBYE}, scheduling)
+        waited_ms = (now_ns - called_ns) // 1_000_000
+        return [ToolAnswered(call.id, call.name, waited_ms), Respond((response,))]
 
     def _joins(self, call: ToolCall, tool: Tool) -> bool:
         """Whether `call` is one under way, told again; from now on it is known by its new id.

@@ -10,6 +10,7 @@ from media_plane.node import Request
 from media_plane.rpc.validate_tools import functions
 from media_plane.settings import Settings
 from protos.gemini.check import violations
+from protos.gemini.models import Platform, known
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 from protos.voiceplane.media.v1.media_pb2 import AgentConfig, PrepareCallRequest
 
@@ -43,9 +44,15 @@ def prepare_request(request: PrepareCallRequest, settings: Settings) -> Request:
         expires_in_s=request.expires_in_s or _EXPIRES_S[0],
         greeting_mode=_MODES[agent.greeting_mode],
         hello_silence_ns=int(settings.greeting_silence_s * 1e9),
-        tools=functions(agent.tools),
+        tools=functions(agent.tools, schedules=_schedules(model, settings)),
         settings=_settings(agent, model, settings),
     )
+
+
+def _schedules(model: str, settings: Settings) -> bool:
+    found = known(model)
+    vertex = settings.gemini_service.platform is Platform.VERTEX
+    return found is not None and found.scheduling and not vertex
 
 
 def _settings(agent: AgentConfig, model: str, settings: Settings) -> AgentSettings:

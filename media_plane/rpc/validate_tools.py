@@ -20,10 +20,13 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 _SCHEDULING = ("", "SILENT", "WHEN_IDLE", "INTERRUPT")
 
 
-def functions(tools: Sequence[pb.Tool]) -> tuple[Function, ...]:
-    """Raises: InvalidRequest."""
+def functions(tools: Sequence[pb.Tool], *, schedules: bool = False) -> tuple[Function, ...]:
+    """`schedules`: the call's model takes scheduling with answers; end_call's are then ours to schedule.
+
+    Raises: InvalidRequest.
+    """
     _require(len(tools) <= MAX_TOOLS, "agent.tools", f"at most {MAX_TOOLS}")
-    found = tuple(_function(f"agent.tools[{index}]", tool) for index, tool in enumerate(tools))
+    found = tuple(_function(f"agent.tools[{index}]", tool, schedules) for index, tool in enumerate(tools))
     names = [function.tool.name for function in found]
     _require(len(set(names)) == len(names), "agent.tools", "of different names")
     try:
@@ -39,7 +42,7 @@ def response(text: str) -> dict[str, Any]:
     return _object("response_json", text)
 
 
-def _function(field: str, tool: pb.Tool) -> Function:
+def _function(field: str, tool: pb.Tool, schedules: bool) -> Function:
     _require(_NAME.match(tool.name), f"{field}.name", "1-64 characters of [A-Za-z0-9_], no digit first")
     _require(len(tool.description.encode()) <= 4096, f"{field}.description", "at most 4096 bytes")
     _require(len(tool.parameters_json) <= 16_384, f"{field}.parameters_json", "at most 16384 bytes")
@@ -48,13 +51,14 @@ def _function(field: str, tool: pb.Tool) -> Function:
     _require(tool.built_in in pb.BuiltIn.values(), f"{field}.built_in", "one that this node knows")
     if tool.parameters_json:
         _object(f"{field}.parameters_json", tool.parameters_json)
+    ends_call = tool.built_in == pb.BUILT_IN_END_CALL
     return Function(
         Tool(
             name=tool.name,
             blocking=tool.blocking,
             timeout_ms=tool.timeout_ms or _DEFAULT_TIMEOUT_MS,
-            scheduling=tool.scheduling,
-            ends_call=tool.built_in == pb.BUILT_IN_END_CALL,
+            scheduling="WHEN_IDLE" if ends_call and schedules else tool.scheduling,
+            ends_call=ends_call,
         ),
         description=tool.description,
         parameters_json=tool.parameters_json,

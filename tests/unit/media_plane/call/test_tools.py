@@ -247,9 +247,20 @@ def test_an_agent_that_has_said_goodbye_is_answered_in_silence() -> None:
     assert desk.tools.farewell.asked
 
 
-def test_an_agent_that_has_not_is_asked_to_say_it() -> None:
+def test_an_agent_that_has_not_is_asked_to_say_it_unless_it_begins_within_a_second() -> None:
     desk = Desk()
-    [answer] = responses(desk.called(ToolCall("e1", "end_call")))
+    assert responses(desk.called(ToolCall("e1", "end_call"))) == []
+    assert responses(desk.tick(0.9)) == []
+    [answer] = responses(desk.tick(1))
     assert answer.scheduling == "WHEN_IDLE"
     assert "goodbye" in answer.response["output"]
     assert desk.executions == []
+
+
+def test_a_goodbye_that_comes_beside_the_call_is_not_asked_for_again() -> None:
+    desk = Desk()
+    desk.called(ToolCall("e1", "end_call"))
+    for samples in (0, 800):
+        desk.tools.farewell.due(ns(0.1), generating=True, left_ns=S, samples=samples)
+    [answer] = responses(desk.tick(1))
+    assert answer.scheduling == "SILENT"
