@@ -18,7 +18,7 @@ import grpc
 from bench.figures import PRODUCT, Figure
 from bench.load import driver, metrics, rig, summary, systems
 from bench.load.generator import LoadFailed, RunResult
-from bench.load.measured import Measured, Row
+from bench.load.measured import Measured, Row, known
 from bench.load.process import cores
 
 QUIET: Final = "undisturbed"
@@ -178,12 +178,12 @@ def found(seen: dict[str, list[Seen]]) -> Measured:
 def _row(scenario: str, series: summary.Series, seen: list[Seen]) -> Row:
     row: Row = {"scenario": SCENARIOS[scenario], "disturbances": sum(each.disturbances for each in seen)}
     for way in summary.WAYS:
-        row |= {f"{q}_{way}_ms": series.delay_ms(way, percent) for q, percent in _QUANTILES.items()}
+        row |= {f"{q}_{way}_ms": known(series.delay_ms(way, percent)) for q, percent in _QUANTILES.items()}
     return row | {
         "late_bursts": sum(leg.late for way in summary.WAYS for leg in series.legs(way)),
         "lost_bursts": sum(leg.bursts_lost for way in summary.WAYS for leg in series.legs(way)),
         "gaps": sum(leg.gaps for way in summary.WAYS for leg in series.legs(way)),
-        "deadline_misses": sum(each.grown("deadline_misses_total") for each in seen),
-        "stalls": sum(each.grown("loop_stalls_total") for each in seen),
+        "deadline_misses": known(sum(each.grown("deadline_misses_total") for each in seen)),
+        "stalls": known(sum(each.grown("loop_stalls_total") for each in seen)),
         "cpu_ms_per_call_s": series.cpu_ms_per_call_s(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from bench.figures import Figure
@@ -16,3 +17,8 @@ class Measured:
     notes: list[str] = field(default_factory=list)  # what makes the numbers doubtful, if anything
     unreliable: set[str] = field(default_factory=set)  # keys of figures that the notes throw doubt on
     tables: dict[str, list[Row]] = field(default_factory=dict)
+
+
+def known(value: float) -> float | None:
+    """For a row: None for NaN, which JSON has no word for."""
+    return None if math.isnan(value) else value

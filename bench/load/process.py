@@ -58,9 +58,9 @@ def _go_ahead(pid: int, priority: int) -> None:
 @dataclass(frozen=True)
 class Usage:
     cpu_ns: int  # of all its threads, since its start
-    wait_ns: (
-        int  # all its threads were ready to run, but their core ran something else; 0: the system can't say
-    )
+    # Its main thread was ready to run, but its core ran something else; 0: the system can't say. Its other
+    # threads wait for the main one whenever that is busy.
+    wait_ns: int
     rss_bytes: int
 
 
@@ -77,13 +77,17 @@ def usage(*pids: int) -> Usage:
 def _usage(pid: int) -> Usage:
     rss = int(psutil.Process(pid).memory_info().rss)
     try:
-        stats = [stat.read_text().split() for stat in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+        used = sum(_schedstat(path)[0] for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+        return Usage(used, _schedstat(Path(f"/proc/{pid}/task/{pid}/schedstat"))[1], rss)
     except OSError:
-        stats = []
-    if stats:
-        return Usage(sum(int(stat[0]) for stat in stats), sum(int(stat[1]) for stat in stats), rss)
-    times = psutil.Process(pid).cpu_times()  # in steps of 10 ms; without schedstat there is nothing finer
-    return Usage(int((times.user + times.system) * 1e9), 0, rss)
+        times = psutil.Process(pid).cpu_times()  # in steps of 10 ms; without schedstat there is nothing finer
+        return Usage(int((times.user + times.system) * 1e9), 0, rss)
+
+
+def _schedstat(path: Path) -> tuple[int, int]:
+    """ns on a core, ns waiting for one."""
+    ran, waited, _ = path.read_text().split()
+    return int(ran), int(waited)
 
 
 def say_ready(**endpoints: object) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from bench.figures import PRODUCT, Figure
 from bench.load import delays, driver, metrics, summary, systems
 from bench.load.generator import RunResult
-from bench.load.measured import Measured, Row
+from bench.load.measured import Measured, Row, known
 from bench.load.process import cores, usage
 from bench.load.rig import at, job
 
@@ -45,23 +45,22 @@ class Sample:
     told: metrics.Metrics
 
     def row(self, first: Sample) -> Row:
-        def since(name: str) -> float:
-            return self.told.value(name) - first.told.value(name)
+        def since(name: str) -> float | None:
+            return known(_grown(first, self, name))
 
         return {
             "at_s": self.at_s,
             "rss_mb": self.rss_kb / 1e3,
             **{f"gc{n}": since(f"gc_pause_seconds_count{{{n}}}") for n in _GENERATIONS},
-            "gc_pause_ms": since_all(self, first) * 1e3,
-            "tracked_objects": self.told.value("gc_tracked_objects"),
+            "gc_pause_ms": known(collecting_ms(self, first)),
+            "tracked_objects": known(self.told.value("gc_tracked_objects")),
             "deadline_misses": since("deadline_misses_total"),
         }
 
 
-def since_all(sample: Sample, first: Sample) -> float:
-    """Seconds spent in all collections since the first sample."""
-    names = [f"gc_pause_seconds_sum{{{n}}}" for n in _GENERATIONS]
-    return sum(sample.told.value(name) - first.told.value(name) for name in names)
+def collecting_ms(sample: Sample, first: Sample) -> float:
+    """Spent in garbage collections since the first sample."""
+    return 1e3 * sum(_grown(first, sample, f"gc_pause_seconds_sum{{{n}}}") for n in _GENERATIONS)
 
 
 async def run(plan: Plan, logs: Path, say: Callable[[str], None]) -> Measured:

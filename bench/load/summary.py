@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from hdrh.histogram import HdrHistogram
 
-from bench.figures import Figure
+from bench.figures import PRODUCT, Figure
 from bench.load import delays
 from bench.load.delays import QUANTILES
 from bench.load.generator import LegResult, RunResult
-from bench.load.measured import Row
+from bench.load.measured import Row, known
 
 WAYS: Final = {"up": "caller → model", "down": "model → caller"}
 LATE_P99_MS: Final = 3.0  # the load's own sends; beyond it the load is what is being measured
@@ -61,25 +61,36 @@ class Series:
 
 
 def figures(by_system: Mapping[str, Series], calls: int) -> list[Figure]:
-    """Every figure of one level; `by_system`: name → its runs at this number of calls."""
+    """Every figure of one level; `by_system`: name → its runs at this number of calls.
+
+    Of a reference that was overloaded only what it lost: it spent and delayed too little to compare with, as
+    it did not do the work.
+    """
     made = []
 
     def add(key: str, title: str, unit: str, values: dict[str, float]) -> None:
-        known = {name: value for name, value in values.items() if not math.isnan(value)}
-        if known:
-            made.append(Figure(f"{key}@{calls}", title, unit, known))
+        told = {name: value for name, value in values.items() if not math.isnan(value)}
+        if told:
+            made.append(Figure(f"{key}@{calls}", title, unit, told))
 
-    systems = by_system.items()
+    everyone = by_system.items()
+    systems = [
+        (name, series)
+        for name, series in everyone
+        if name == PRODUCT or not any(overload(run) for run in series.runs)
+    ]
     for way, arrow in WAYS.items():
         for quantile, percent in QUANTILES.items():
             added = {name: series.delay_ms(way, percent) for name, series in systems}
             add(f"delay_{way}_{quantile}_ms", f"added delay {arrow}, {quantile}", "ms", added)
         filters = {name: series.filter_ms(way) for name, series in systems}
-        lost: dict[str, float] = {name: series.lost_frames(way) for name, series in systems}
+        lost: dict[str, float] = {name: series.lost_frames(way) for name, series in everyone}
         unheard: dict[str, float] = {
-            name: sum(leg.bursts_lost for leg in series.legs(way)) for name, series in systems
+            name: sum(leg.bursts_lost for leg in series.legs(way)) for name, series in everyone
         }
-        gaps: dict[str, float] = {name: sum(leg.gaps for leg in series.legs(way)) for name, series in systems}
+        gaps: dict[str, float] = {
+            name: sum(leg.gaps for leg in series.legs(way)) for name, series in everyone
+        }
         add(f"filter_{way}_ms", f"filter delay {arrow}", "ms", filters)
         add(f"lost_frames_{way}", f"20 ms frames lost {arrow}", "", lost)
         add(f"bursts_lost_{way}", f"bursts not heard {arrow}", "", unheard)
@@ -115,7 +126,7 @@ def record(name: str, run: RunResult) -> dict[str, object]:
         "cpu_ms_per_call_s": cpu_ms_per_call_s(run),
         "rss_mb": run.rss_bytes / 1e6,
         "wait_share": run.wait_share,
-        "loadlate_p99_ms": late_p99_ms(run),
+        "load_late_p99_ms": late_p99_ms(run),
         "load_late_max_ms": run.late_max_ns / 1e6,
         "load_cpu_share": run.load_cpu_share,
         "overloaded": overload(run),
@@ -146,10 +157,10 @@ def row(name: str, calls: int, series: Series, nothing: str = "") -> Row:
         "system": name,
         "calls": calls,
         "carried": f"overloaded: {overloads[0]}" if overloads else "yes",
-        "p50_up_ms": series.delay_ms("up", 50),
-        "p99_up_ms": series.delay_ms("up", 99),
-        "p50_down_ms": series.delay_ms("down", 50),
-        "p99_down_ms": series.delay_ms("down", 99),
+        "p50_up_ms": known(series.delay_ms("up", 50)),
+        "p99_up_ms": known(series.delay_ms("up", 99)),
+        "p50_down_ms": known(series.delay_ms("down", 50)),
+        "p99_down_ms": known(series.delay_ms("down", 99)),
         "bursts_lost": sum(leg.bursts_lost for way in WAYS for leg in series.legs(way)),
         "cpu_ms_per_call_s": series.cpu_ms_per_call_s(),
         "load_cpu_share": max(run.load_cpu_share for run in series.runs),
