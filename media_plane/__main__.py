@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from media_plane import logs
+from media_plane.errors import PortUnavailable
 from media_plane.settings import Settings
 
 
@@ -48,7 +50,12 @@ def run_node(settings: Settings, lifeline_fd: int | None = None) -> None:
 
     from media_plane.server import serve
 
-    uvloop.run(serve(settings, lifeline_fd))
+    try:
+        uvloop.run(serve(settings, lifeline_fd))
+    except PortUnavailable as error:
+        sys.stderr.write(f"{error}\n")
+        sys.stderr.flush()
+        os._exit(1)  # what has started already, gRPC's threads, would complain of its end
 
 
 def _run_workers(settings: Settings) -> int:

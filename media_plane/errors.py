@@ -52,6 +52,10 @@ class InvalidRequest(Exception):
     """A request that is not as it must be: the asker's mistake. A sentence that names the field."""
 
 
+class PortUnavailable(Exception):
+    """A port of this node's settings can't be had; the message names the variable."""
+
+
 class CallRefused(Exception):
     """A call can't be prepared here; `kind` is what to tell the asker."""
 

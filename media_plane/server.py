@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic_ns, time_ns
 
 import structlog
@@ -17,6 +19,7 @@ from redis.backoff import NoBackoff
 from media_plane import logs
 from media_plane.dsp.codec import Codecs, KernelCodecs
 from media_plane.dsp.warmup import warm_up
+from media_plane.errors import PortUnavailable
 from media_plane.io import google_credentials
 from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.gemini_pool import GeminiPool
@@ -88,15 +91,22 @@ class MediaServer:
         self._stop = asyncio.Event()
 
     async def start(self) -> dict[str, object]:
-        """Bind every port, then import what is only needed later; returns the endpoints."""
+        """Bind every port, then import what is only needed later; returns the endpoints.
+
+        Raises:
+            PortUnavailable
+        """
         s = self._settings
         warm_up(self._codecs)
-        ws_port = await self._twilio.start(s.media_host, s.media_ws_port)
+        with _binding("MEDIA_WS_PORT", s.media_ws_port):
+            ws_port = await self._twilio.start(s.media_host, s.media_ws_port)
         self._ws_url = s.public_ws_url(ws_port)
         self._grpc = GrpcServer(MediaPlaneService(self.node, self._sdk, s, self._ws_url))
-        grpc_port = await self._grpc.start(s.media_host, s.media_grpc_port)
+        with _binding("MEDIA_GRPC_PORT", s.media_grpc_port):
+            grpc_port = await self._grpc.start(s.media_host, s.media_grpc_port)
         self._grpc_address = s.grpc_advertise(grpc_port)
-        metrics_port = self._metrics.start(s.media_host, s.media_metrics_port)
+        with _binding("MEDIA_METRICS_PORT", s.media_metrics_port):
+            metrics_port = self._metrics.start(s.media_host, s.media_metrics_port)
         self.node.changed = self._registry.changed
         self.node.pool.start()
         self._tasks = [
@@ -184,6 +194,14 @@ async def serve(settings: Settings, lifeline_fd: int | None = None) -> None:
     log.info("serving", node_id=server.node.id, **endpoints)
     _say_ready(endpoints)
     await server.run(lifeline_fd)
+
+
+@contextmanager
+def _binding(variable: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # RuntimeError: gRPC's
+        raise PortUnavailable(f"{variable}: port {port} can't be had: {error}") from error
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

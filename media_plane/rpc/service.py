@@ -137,7 +137,8 @@ class GrpcServer:
     def __init__(self, service: MediaPlaneService) -> None:
         self._service = service
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server()
+        # By default two nodes told the same port would both get it, and each half of the other's calls.
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
 
     async def start(self, host: str, port: int) -> int:
         media_pb2_grpc.add_MediaPlaneServicer_to_server(self._service, self._server)

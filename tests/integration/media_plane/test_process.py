@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.support.media_peers import fake_gemini
 from tests.support.media_process import environment, live_call, node
@@ -79,6 +82,21 @@ async def test_a_bad_setting_ends_it_at_the_start_with_the_variable_s_name(tmp_p
     assert b"GEMINI_BASE_URL: " in said
 
 
+@pytest.mark.parametrize("name", ["WS", "GRPC", "METRICS"])
+async def test_a_port_that_another_has_ends_it_at_the_start(tmp_path: Path, name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0), reuse_port=name == "GRPC") as taken:
+        port = str(taken.getsockname()[1])
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "media_plane"),
+            env=environment(**{f"MEDIA_{name}_PORT": port}),
+            cwd=tmp_path,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    assert said.decode().splitlines()[-1].startswith(f"MEDIA_{name}_PORT: port {port} can't be had: ")
+
+
 async def test_kernels_compile_where_no_cache_can_be_written(tmp_path: Path) -> None:
     """Numba refuses to cache when it finds no folder it may write; the kernels must work all the same."""
     program = (
@@ -90,7 +108,7 @@ async def test_kernels_compile_where_no_cache_can_be_written(tmp_path: Path) -> 
         "codecs = KernelCodecs()\n"
         "warm_up(codecs)\n"
         "payload = b64encode(bytes(160))\n"
-        "print(codecs.uplink(b'').encode(payload, 0, len(payload)) & OFFSET > 0)\n"
+        "print(codecs.uplink(b'').encode(payload, 0, len(payload), 0) & OFFSET > 0)\n"
     )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program),
