@@ -33,6 +33,7 @@ from media_plane.leg import Leg
 from media_plane.tool_desk import ToolDesk
 from media_plane.wire import events, gemini, twilio
 from media_plane.wire.events import Body, EndReason
+from media_plane.wire.gemini_notes import Telling, heard_note
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ class CallConfig:
     model: str
     expires_at_ns: int  # give up if no stream has started by then
     tools: tuple[Tool, ...] = ()
+    telling: Telling = Telling.NEVER  # the model, what the caller did not hear of an answer cut off
     greeting_mode: GreetingMode = GreetingMode.IMMEDIATE
     hello_silence_ns: int = 1_200_000_000  # after_hello: the agent speaks first when nobody else does
 
@@ -82,9 +84,9 @@ class CallSession:
         self._log = log.bind(workflow_id=config.workflow_id)
         self._model: Leg | None = None
         self._caller: Leg | None = None
-        self._conversation = Conversation()
-        self._turns = self._conversation.turns
         self._playout = Playout()
+        self._conversation = Conversation(self._playout)
+        self._turns = self._conversation.turns
         mode = config.greeting_mode if config.greeting else GreetingMode.NONE
         self._greeting = Greeting(mode, config.hello_silence_ns, self._conversation.speech)
         self._outlet: Leg | None = None  # the caller, as soon as agent audio may leave
@@ -221,6 +223,11 @@ class CallSession:
         if name is not None:
             caller.send_text(twilio.mark(self.stream_sid, name))
 
+    def _send_probe(self, caller: Leg, now_ns: int) -> None:
+        name = self._playout.due_probe(now_ns)
+        if name is not None:
+            caller.send_text(twilio.mark(self.stream_sid, name))
+
     def _hold(self, ulaw: bytes, now_ns: int) -> None:
         """Agent audio that comes before it may leave."""
         if not self._held.add(ulaw):
@@ -231,6 +238,7 @@ class CallSession:
     def _let_speak(self, caller: Leg) -> None:
         """Agent audio may leave from now on, what waited with the first write."""
         self._outlet = caller
+        self._send_probe(caller, self._clock())
         held = self._held.take()
         if not held:
             return
@@ -274,16 +282,24 @@ class CallSession:
 
     def _interrupt(self, now_ns: int) -> None:
         """The model heard the caller speak over the agent: silence, in this very call stack."""
+        turn = self._conversation.interrupt(now_ns)
         discarded_ns = self._playout.clear(now_ns) + len(self._held.take()) * _NS_PER_SAMPLE
         if self._outlet is not None:
             self._outlet.send_text(twilio.clear(self.stream_sid))
         flush_us = (self._clock() - now_ns) // 1000
         self._down.reset()
         self.desk.interrupted()
-        turn = self._turns.interrupt(now_ns)
         if turn is not None:
             self.tally.interruptions += 1
             self._emit(events.Interrupted(turn.number, discarded_ns // 1_000_000, flush_us), now_ns)
+            if turn.cut:
+                self._tell_heard(*self._conversation.cut_words(turn))
+
+    def _tell_heard(self, heard: str, unheard: str, heard_ms: int) -> None:
+        """Tell the model now, while it says nothing: what it is sent later might cut off its next answer."""
+        note = heard_note(heard, unheard, heard_ms, self.config.telling)
+        if note is not None and self._model is not None:
+            self._model.send_text(note)
 
     # -- the legs come and go --
 
@@ -372,6 +388,10 @@ class CallSession:
             deadline_ns = self._turns.deadline_ns
             if deadline_ns and now_ns >= deadline_ns:
                 self._emit_all(self._conversation.finish(now_ns), now_ns)
+            if self._conversation.heard.waiting:
+                self._emit_all(self._conversation.settle(now_ns), now_ns)
+            if self._outlet is not None:
+                self._send_probe(self._outlet, now_ns)
             self.desk.tick(now_ns, self._model)
             if self.desk.farewell.asked and self._farewell_is_over(now_ns):
                 self.end(EndReason.AGENT_ENDED, "", now_ns)
@@ -451,6 +471,7 @@ class CallSession:
         if not self.tally.dropped_down:
             self._log.warning("agent audio dropped", reason=reason)
         self.tally.dropped_down += 1
+        self._turns.audio_lost()
 
     def _tolerate(self, peer: str, error: PeerError) -> None:
         """Count nonsense that hurts nobody but its sender; too much of it is no telephone call."""

@@ -26,6 +26,7 @@ _PROBES = 3  # sent soon, as one may be late
 _PROBE_SOON_NS = 1_000_000_000
 _PROBE_EVERY_NS = 30_000_000_000
 _SURELY_DRY_NS = 1_000_000_000
+_ROUND_TRIP_NS = 100_000_000  # as long as it is not known
 _UNKNOWN = 1 << 62
 
 
@@ -111,6 +112,12 @@ class Playout:
         """Samples of all that was sent that have been played, or were cleared."""
         return self.sent - -(-self.left_ns(now_ns) // _NS_PER_SAMPLE)
 
+    def played_when_gone(self, now_ns: int) -> int:
+        """The same at the end of a call, of which we hear as late as of a mark: what we believe to have been
+        played since was on its way."""
+        way_ns = _ROUND_TRIP_NS if self._round_trip_ns == _UNKNOWN else self._round_trip_ns
+        return self.played(now_ns - way_ns)
+
     def clear(self, now_ns: int) -> int:
         """Twilio is told to drop what it has; returns how much that is, in ns. Outstanding marks are retired:
         Twilio returns them, which then means "cleared", not "played"."""
@@ -130,10 +137,9 @@ class Playout:
 
     def _behind_ns(self) -> int:
         """How far behind our clock it plays, the way there apart."""
-        if not self._count:
+        if not self._count or self._round_trip_ns == _UNKNOWN:
             return self._usual_ns
-        way_ns = 0 if self._round_trip_ns == _UNKNOWN else self._round_trip_ns
-        behind = max(min(self._lag_ns, self._older_lag_ns) - way_ns, 0)
+        behind = max(min(self._lag_ns, self._older_lag_ns) - self._round_trip_ns, 0)
         if self._count < _ENOUGH:
             return min(behind, self._usual_ns)  # rather late marks than a side that plays later than it did
         return behind

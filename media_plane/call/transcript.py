@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
-from media_plane.call.alignment import LATE, Pace, heard_length
+from media_plane.call.alignment import Pace, heard_length
 from media_plane.wire.events import Speaker
 
 MAX_TEXT = 64 * 1024  # characters of one segment; more than an hour of speech
@@ -17,22 +17,25 @@ class Segment:
     speaker: Speaker
     opened_ns: int  # when its first delta came
     parts: list[str] = field(default_factory=list)
-    # Of each part: samples of the agent's turn that had come with it (LATE: it came after the turn was cut),
-    # and when it came.
+    # Of each part: samples of the agent's turn that had come by then (LATE: the turn had been cut off), and
+    # when it came.
     received: array[int] = field(default_factory=lambda: array("q"))
     came_ns: array[int] = field(default_factory=lambda: array("q"))
     length: int = 0
-    loose: int = -1  # first part that came when the turn's audio was complete, or before a turn's; -1: none
-    cut: bool = False  # what comes now comes too late
+    loose: int = (
+        -1
+    )  # the first part that came while no turn's audio did, so it may be the next one's; -1: none
 
     @property
     def text(self) -> str:
         return "".join(self.parts).strip()
 
-    def add(self, text: str, received: int, now_ns: int) -> None:
+    def add(self, text: str, now_ns: int, received: int, *, loose: bool) -> None:
+        if loose and self.loose < 0:
+            self.loose = len(self.parts)
         if self.length + len(text) <= MAX_TEXT:
             self.parts.append(text)
-            self.received.append(LATE if self.cut else received)
+            self.received.append(received)
             self.came_ns.append(now_ns)
             self.length += len(text)
 
@@ -62,12 +65,14 @@ class Transcript:
     def open(self, speaker: Speaker) -> Segment | None:
         return self._open.get(speaker)
 
-    def add(self, speaker: Speaker, text: str, now_ns: int, received: int = 0) -> Segment:
+    def add(
+        self, speaker: Speaker, text: str, now_ns: int, received: int = 0, *, loose: bool = False
+    ) -> Segment:
         """Append a delta, as the model sent it (words often begin with a space), to the speaker's segment."""
         segment = self._open.get(speaker)
         if segment is None:
             segment = self._new(speaker, now_ns)
-        segment.add(text, received, now_ns)
+        segment.add(text, now_ns, received, loose=loose)
         return segment
 
     def close(self, speaker: Speaker, keep: int | None = None) -> Segment | None:
@@ -81,8 +86,7 @@ class Transcript:
             return None
         rest = self._new(speaker, segment.came_ns[keep])
         for text, came_ns in zip(segment.parts[keep:], segment.came_ns[keep:], strict=True):
-            rest.add(text, 0, came_ns)
-        rest.loose = 0
+            rest.add(text, came_ns, 0, loose=True)
         del segment.parts[keep:], segment.received[keep:], segment.came_ns[keep:]
         return segment
 

@@ -30,6 +30,20 @@ class Turn:
     phase: Phase = Phase.SPEAKING
     interrupted: bool = False
     ended_ns: int = 0  # of an interrupted turn: when its playout was cleared
+    first: int = 0  # samples that were sent before it, ever
+    heard: int = -1  # samples played, of a turn that was cut off; -1: it was not
+    lost_at: int = -1  # samples before the first piece of it that could not be sent; -1: none was lost
+
+    @property
+    def cut(self) -> bool:
+        """The caller has not heard all of it, and will not."""
+        return self.heard >= 0
+
+    def cut_at(self, played: int, *, generated: bool) -> None:
+        """Playing stopped at `played`, of all samples ever sent; `generated`: all of the turn had come."""
+        heard = min(max(played - self.first, 0), self.samples)
+        if heard < self.samples or not generated:
+            self.heard = heard
 
 
 class Turns:
@@ -65,6 +79,12 @@ class Turns:
         self.deadline_ns = 0
         self.stale_until_ns = 0
         return self.current
+
+    def audio_lost(self) -> None:
+        """Some of the current turn's audio could not be sent."""
+        turn = self.current
+        if turn is not None and turn.lost_at < 0:
+            turn.lost_at = turn.samples
 
     def generated(self) -> None:
         if self.current is not None and self.current.phase is Phase.SPEAKING:

@@ -66,28 +66,102 @@ def test_a_mark_is_due_after_200_ms_and_at_the_end_of_a_turn() -> None:
     assert playout.due_mark(turn_over=True) is None
 
 
-def test_marks_tell_how_far_behind_our_clock_it_plays() -> None:
-    playout = Playout()
-    playout.write(8000, 0)
-    name = playout.due_mark()
+def marked(playout: Playout, count: int) -> list[tuple[int, str]]:
+    """`count` marks, written at 0 with the audio before them: after how many ms of audio each stands."""
+    marks = []
+    while len(marks) < count:
+        if playout.write(1600, 0):
+            name = playout.due_mark()
+            assert name is not None
+            marks.append((playout.sent // 8, name))
+    return marks
+
+
+def probed(playout: Playout, round_trip_ns: int) -> None:
+    """The way to Twilio and back is known, at 0."""
+    name = playout.due_probe(-5000 * MS)
     assert name is not None
+    assert playout.returned(name, -5000 * MS + round_trip_ns)
+
+
+def test_marks_tell_how_far_behind_our_clock_it_plays_the_way_there_and_back_apart() -> None:
+    playout = Playout()
+    probed(playout, 30 * MS)
+    for ms, name in marked(playout, 5):
+        assert playout.returned(name, (ms + 150) * MS)  # heard 120 ms late, told 30 ms later
     playout.write(8000, 0)
-    assert playout.returned(name, 1150 * MS)  # a second of audio, heard 150 ms late
-    assert playout.left_ns(1150 * MS) == 1000 * MS
+    assert playout.left_ns(1150 * MS) == (2000 + 120 - 1150) * MS
+    assert playout.played(1150 * MS) == (1150 - 120) * 8
+
+
+def test_marks_tell_nothing_while_the_way_is_not_known() -> None:
+    playout = Playout()
+    for ms, name in marked(playout, 5):
+        assert playout.returned(name, (ms + 70) * MS)
+    assert playout.played(500 * MS) == 4000
 
 
 def test_a_mark_that_is_late_for_reasons_of_its_own_changes_nothing() -> None:
     playout = Playout()
-    playout.write(1600, 0)
-    prompt = playout.due_mark()
-    playout.write(1600, 0)
-    delayed = playout.due_mark()
-    assert prompt is not None
-    assert delayed is not None
+    probed(playout, 10 * MS)
+    for number, (ms, name) in enumerate(marked(playout, 6)):
+        playout.returned(name, (ms + (40 if number % 2 else 700)) * MS)
+    assert playout.played(900 * MS) == (900 - 30) * 8
+
+
+def test_a_few_marks_are_not_believed_against_what_was_usual() -> None:
+    playout = Playout()
+    probed(playout, 10 * MS)
+    for ms, name in marked(playout, 3):
+        playout.returned(name, (ms + 90) * MS)
+    assert playout.played(500 * MS) == 4000
+
+
+def test_when_all_marks_are_lost_it_plays_as_far_behind_as_before() -> None:
+    playout = Playout()
+    probed(playout, 10 * MS)
+    for ms, name in marked(playout, 5):
+        playout.returned(name, (ms + 60) * MS)
+    playout.write(8000, 5000 * MS)
+    assert playout.played(5500 * MS) == 8000 + (500 - 50) * 8
+
+
+def test_a_hole_in_what_is_played_shows_in_the_marks_after_it() -> None:
+    playout = Playout()
+    probed(playout, 0)
+    for ms, name in marked(playout, 12):
+        playout.returned(name, (ms + (0 if ms < 800 else 80)) * MS)
+    assert playout.played(2500 * MS) == (2500 - 80) * 8
+
+
+def test_probes_are_sent_three_times_soon_and_then_seldom_and_only_when_nothing_plays() -> None:
+    playout = Playout()
+    sent = [ms for ms in range(0, 90_000, 200) if playout.due_probe(1 + ms * MS)]
+    assert sent == [0, 1000, 2000, 32_000, 62_000]
+    playout.write(80_000, 100_000 * MS)
+    assert playout.due_probe(110_900 * MS) is None
+    assert playout.due_probe(111_000 * MS) == "p6"
+
+
+def test_only_the_newest_probe_counts_and_the_shortest_way() -> None:
+    playout = Playout()
+    assert playout.due_probe(0) == "p1"
+    assert playout.due_probe(1000 * MS) == "p2"
+    assert not playout.returned("p1", 1010 * MS)
+    assert playout.returned("p2", 1500 * MS)
+    assert playout.due_probe(2000 * MS) == "p3"
+    assert playout.returned("p3", 2020 * MS)
+    for ms, name in marked(playout, 5):
+        playout.returned(name, (ms + 50) * MS)
+    assert playout.played(500 * MS) == (500 - 30) * 8
+
+
+def test_at_a_call_s_end_what_may_have_been_played_since_it_ended_does_not_count() -> None:
+    playout = Playout()
     playout.write(16_000, 0)
-    playout.returned(prompt, 230 * MS)
-    playout.returned(delayed, 1900 * MS)
-    assert playout.left_ns(1900 * MS) == (2400 + 30 - 1900) * MS
+    assert playout.played_when_gone(1000 * MS) == 900 * 8
+    probed(playout, 40 * MS)
+    assert playout.played_when_gone(1000 * MS) == 960 * 8
 
 
 def test_marks_lost_returned_twice_unknown_or_cleared_say_nothing() -> None:
@@ -121,6 +195,7 @@ def test_over_random_barge_ins_the_estimate_stays_within_20_ms_of_what_is_played
     """A player that starts 0-60 ms late and returns marks with jitter, losing one in five."""
     rng = random.Random(seed)
     playout = Playout()
+    probed(playout, 0)
     now = 0
     for _ in range(200):
         lag = rng.randrange(0, 60) * MS
