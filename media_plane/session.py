@@ -59,6 +59,16 @@ class CallConfig:
 class CallSession:
     """See the module. `emit` is given every event in order; `ended` is called once, after the last one."""
 
+    # More attributes than CPython keeps in an object's own memory would be looked up in a dictionary, thirty
+    # times a frame.
+    __slots__ = (
+        *("_caller", "_clock", "_conversation", "_down", "_early", "_emit_event", "_encode"),
+        *("_ended", "_first_audio_ns", "_greeting", "_held", "_log", "_model", "_observe_down"),
+        *("_observe_up", "_outlet", "_playout", "_prewarmed", "_setup_ms"),
+        *("_turns", "_up", "config", "desk", "end_reason", "next_seq", "start_ns", "state"),
+        *("stream_sid", "summary", "tally"),
+    )
+
     def __init__(
         self,
         config: CallConfig,
@@ -84,11 +94,13 @@ class CallSession:
         self._log = log.bind(workflow_id=config.workflow_id)
         self._model: Leg | None = None
         self._caller: Leg | None = None
+        self._up = codecs.uplink(gemini.audio_head(codecs.uplink_rate))
+        self._down = codecs.downlink()
         self._playout = Playout()
-        self._conversation = Conversation(self._playout)
+        self._conversation = Conversation(self._playout, self._up.speech)
         self._turns = self._conversation.turns
         mode = config.greeting_mode if config.greeting else GreetingMode.NONE
-        self._greeting = Greeting(mode, config.hello_silence_ns, self._conversation.speech)
+        self._greeting = Greeting(mode, config.hello_silence_ns, self._up.speech)
         self._outlet: Leg | None = None  # the caller, as soon as agent audio may leave
         self._held = WaitingAudio(HELD_S)
         self._early = WaitingAudio(EARLY_S)
@@ -97,10 +109,7 @@ class CallSession:
         self._setup_ms = 0
         self._prewarmed = False
         # Looked up once here, used in every frame.
-        self._up = codecs.uplink(gemini.audio_head(codecs.uplink_rate))
-        self._down = codecs.downlink()
         self._encode = self._up.encode
-        self._speech_frame = self._conversation.speech.frame
         self._observe_up = self.tally.up_latency.observe
         self._observe_down = self.tally.down_latency.observe
 
@@ -118,7 +127,7 @@ class CallSession:
     def _send_up(self, data: bytes, start: int, end: int, now_ns: int) -> bool:
         """Encode one piece of caller audio and send it. False: it is not plain base64 (SHAPED: or the message
         has another shape), and nothing was done."""
-        result = self._encode(data, start, end)
+        result = self._encode(data, start, end, now_ns)
         if result <= 0:
             return result == 0
         model = self._model
@@ -128,9 +137,7 @@ class CallSession:
         elif offset := result & OFFSET:
             model.send(self._up.buffer, offset)
             self._observe_up((self._clock() - now_ns) // 1000)
-        samples = result >> 32 & 0xFFFF
-        self.tally.caller_samples += samples
-        self._speech_frame(result >> 48, samples * _NS_PER_SAMPLE, now_ns)
+        self.tally.caller_samples += result >> 32 & 0xFFFF
         return True
 
     def _send_up_slowly(self, audio: bytes, now_ns: int) -> None:
@@ -172,7 +179,7 @@ class CallSession:
         if not self._early.add(ulaw):
             self._drop_up("the model is not ready")
         if self._greeting.waits:
-            self._speech_frame(mean_level(ulaw), len(ulaw) * _NS_PER_SAMPLE, now_ns)
+            self._up.speech.frame(mean_level(ulaw), len(ulaw) * _NS_PER_SAMPLE, now_ns)
 
     # -- model → caller --
 
@@ -407,14 +414,14 @@ class CallSession:
         if move is Move.SPEAK:
             if withheld:  # a hello, or silence: the greeting is the answer to it
                 self.tally.hello_samples += len(self._early.take())
-                self._conversation.speech.heard_out(now_ns)
+                self._up.speech.heard_out(now_ns)
             self._let_speak(caller)
         if withheld and self.state is State.LIVE:
             self._go_live(now_ns)
 
     def answer_tool(self, tool_call_id: str, response: dict[str, Any], now_ns: int) -> Outcome:
         """A function's answer came from the control plane."""
-        spoke_ns = self._conversation.speech.started_ns
+        spoke_ns = self._up.speech.stopped_ns
         return self.desk.answer(tool_call_id, response, now_ns, spoke_ns=spoke_ns, model=self._model)
 
     def _farewell_is_over(self, now_ns: int) -> bool:

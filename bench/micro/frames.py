@@ -45,9 +45,7 @@ def measure(effort: Effort) -> list[Figure]:
     kernels.warm_up()
     codes = np.frombuffer(base64.b64decode(signal.ulaw_frame(1)), np.uint8).copy()
     pcm = np.zeros(codes.size, np.int16)
-    kernel_up, kernel_down = product.codec(
-        SID, (phone, *_between(phone, b'"payload":"')), (model, *_between(model, b'"data": "'))
-    )
+    kernel_up, kernel_down = product.codec(SID, phone, model)
     session = product.Session(SID, phone, model)
     candidates: dict[str, product.Frame] = {
         LOOKUP: lambda: kernels.look_up(codes, kernels.TO_PCM, pcm),
@@ -70,8 +68,3 @@ def measure(effort: Effort) -> list[Figure]:
         for part, title in (("kernel", "kernel"), ("session", "session"))
         for way, frame in (("up", "20 ms caller → model"), ("down", "40 ms model → caller"))
     ]
-
-
-def _between(message: bytes, before: bytes) -> tuple[int, int]:
-    start = message.index(before) + len(before)
-    return start, message.index(b'"', start)

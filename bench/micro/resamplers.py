@@ -101,7 +101,7 @@ def held_back_ms(direction: Direction, codecs: Codecs) -> Iterator[float]:
         taken += direction.chunk
         if direction.name == "up":
             payload = base64.b64encode(rng.bytes(direction.chunk))
-            offset = up.encode(payload, 0, len(payload)) & 0xFFFFFFFF
+            offset = up.encode(payload, 0, len(payload), 0) & 0xFFFFFFFF
             given += len(base64.b64decode(up.buffer[offset : -len(b'"}}}')])) // 2 if offset else 0
         else:
             payload = base64.b64encode(rng.bytes(2 * direction.chunk))
@@ -119,7 +119,7 @@ def _frame(direction: Direction, codecs: Codecs) -> Callable[[], object]:
     payload = base64.b64encode(sound)
     if direction.name == "up":
         encode = codecs.uplink(b"").encode
-        return lambda: encode(payload, 0, len(payload))
+        return lambda: encode(payload, 0, len(payload), 0)
     decode = codecs.downlink().decode
     return lambda: decode(payload, 0, len(payload))
 

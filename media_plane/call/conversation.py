@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from media_plane.call.alignment import LATE
 from media_plane.call.heard import Heard
 from media_plane.call.playout import Playout
-from media_plane.call.speech import SpeechDetector
+from media_plane.call.speech import CallerSpeech
 from media_plane.call.transcript import Segment, Transcript
 from media_plane.call.turn import Phase, Turn, Turns
 from media_plane.wire.events import Body, Speaker, TranscriptDelta, TranscriptSegment, TurnCompleted
@@ -32,10 +32,10 @@ class Conversation:
         *("heard", "speech", "transcript", "turns"),
     )
 
-    def __init__(self, playout: Playout) -> None:
+    def __init__(self, playout: Playout, speech: CallerSpeech) -> None:
         self._playout = playout
         self.heard = Heard(playout)
-        self.speech = SpeechDetector()
+        self.speech = speech
         self.turns = Turns()
         self.transcript = Transcript()
         self._start_ns = 0  # 0: the stream has not started

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from media_plane.call.speech import SpeechDetector
+from media_plane.call.speech import CallerSpeech
 
 PAUSE_NS = 400_000_000  # longer than the gaps inside words and between them, shorter than an awkward one
 HELLO_NS = 2_000_000_000  # "Smith residence, Anna speaking, hello?"; what goes on for longer has more to say
@@ -42,7 +42,7 @@ class Greeting:
 
     __slots__ = ("_silence_ns", "_speech", "_start_ns", "asked", "waits", "withholds")
 
-    def __init__(self, mode: GreetingMode, silence_ns: int, speech: SpeechDetector) -> None:
+    def __init__(self, mode: GreetingMode, silence_ns: int, speech: CallerSpeech) -> None:
         self.asked = mode is not GreetingMode.NONE
         self.waits = self.withholds = mode is GreetingMode.AFTER_HELLO
         self._silence_ns = silence_ns

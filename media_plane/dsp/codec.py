@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media_plane.dsp import kernels
+from media_plane.dsp.speech import SpeechDetector
 
 SHAPED = kernels.SHAPED
 OFFSET = 0xFFFFFFFF  # the lower half of what encode and decode return
@@ -27,9 +28,10 @@ class Uplink(Protocol):
 
     buffer: bytearray
     max_chars: int  # longer payloads are refused
+    speech: SpeechDetector  # knows of all audio that was encoded
 
-    def encode(self, data: bytes, start: int, end: int, /) -> int:
-        """Caller audio, data[start:end].
+    def encode(self, data: bytes, start: int, end: int, now_ns: int, /) -> int:
+        """Caller audio, data[start:end], of a message read at `now_ns`.
 
         Returns level << 48 | samples << 32 | offset. Offset 0: nothing to send yet. 0: the payload is empty.
         -1: data[start:end] is not base64, or too long, or the message has not the expected shape; nothing has
@@ -108,7 +110,11 @@ class _State:
         self._lay_out()
 
     def expect(self, before: bytes, after: bytes) -> None:
-        self._parts[1:] = before, after
+        texts = before.split(b"\0") if before else []
+        if max(map(len, texts), default=0) > kernels.MAX_SHAPE:
+            texts = []  # nothing fits: every message takes the slow road
+        self._parts[1] = b"".join(len(text).to_bytes(2, "little") + text for text in texts)
+        self._parts[2] = after
         self._lay_out()
 
     def forget(self) -> None:
@@ -128,21 +134,26 @@ _UPLINKS = {16000: (kernels.uplink, kernels.UP_SIZES), 8000: (kernels.uplink_8k,
 
 
 class KernelUplink:
-    __slots__ = ("_kernel", "_state", "_work", "buffer", "encode")
+    __slots__ = ("_kernel", "_state", "_work", "buffer", "encode", "speech")
 
     max_chars = kernels.MAX_UP_CHARS
-    encode: Callable[[bytes, int, int], int]
+    encode: Callable[[bytes, int, int, int], int]
 
     def __init__(self, work: Workspace, head: bytes, rate: int) -> None:
         self.buffer = work.buffer
         self._work = work
         self._kernel, sizes_at = _UPLINKS[rate]
         self._state = _State(sizes_at, head)
+        self.speech = SpeechDetector(self._registers())
         self.expect(b"", b"")
 
     def expect(self, before: bytes, after: bytes) -> None:
         self._state.expect(before, after)
+        self.speech.move(self._registers())
         self.encode = partial(self._kernel, self._work.array, self._state.array)
+
+    def _registers(self) -> NDArray[np.int64]:
+        return self._state.array[: kernels.REGISTERS].view(np.int64)
 
 
 class KernelDownlink:

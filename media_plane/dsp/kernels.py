@@ -57,14 +57,15 @@ MAX_DOWN_CHARS = 32768  # base64 of 24,576 bytes of PCM: 512 ms
 
 SHAPED = -1  # as `start`: find the audio by the message's shape
 
-# `state`: float32 history, carried bytes; then three sizes as uint16, and as many bytes each: the outgoing
-# message's head, what stands before the audio in the peer's messages (a 0 in it: 1 to 19 digits, with
-# something else behind them), and what after it.
+# `state`: registers (an uplink's), float32 history, carried bytes (a downlink's); then three sizes as uint16,
+# and as many bytes each: the outgoing message's head; what stands before the audio in the peer's messages:
+# texts, each with its length as uint16, and between two of them 1 to 19 digits; and what stands after it.
 _UP_FLOATS = 4 * _UP_HISTORY
 _DOWN_FLOATS = 4 * 3 * _DOWN_HISTORY
 _CARRY = 8  # up to 5 bytes of three samples that are not whole yet; the last byte says how many
-UP_SIZES = _UP_FLOATS
-UP_8K_SIZES = 0  # nothing is resampled, so nothing is remembered
+REGISTERS = 8 * 8  # eight int64: what `speech` knows of the caller
+UP_SIZES = REGISTERS + _UP_FLOATS
+UP_8K_SIZES = REGISTERS  # nothing is resampled, so no audio is remembered
 DOWN_SIZES = _DOWN_FLOATS + _CARRY
 SIZES = 3 * 2
 
@@ -85,6 +86,18 @@ MAX_HEAD = 500
 MAX_SHAPE = 60_000  # before and after
 _MAX_DIGITS = 19
 
+# Registers.
+SPEAKING, STARTED_NS, STOPPED_NS, SINCE_NS, NOISE, VOICED, FIRST_NS, VOICED_NS = range(8)
+QUIETEST_SPEECH = 160  # of 32124, mean absolute amplitude: about -46 dBFS
+FIRST_NOISE = 40.0  # 12 dB below it
+_OVER_NOISE = 4.0  # 12 dB
+_NOISE_RISE = 1.004  # a frame; the noise estimate doubles in 3.5 s and falls at once
+_LOUDEST_NOISE = 1000.0  # about -30 dBFS: louder is somebody speaking without a pause
+_ONSET_FRAMES = 3
+_ONSET_MEMORY_NS = 100_000_000  # 5 frames
+_HANGOVER_NS = 300_000_000  # gaps inside words and between them
+_NS_PER_SAMPLE = 125_000  # 8 kHz
+
 _EXPAND = ULAW_TO_PCM.astype(np.float32)
 _LINEAR = ULAW_TO_PCM
 _COMPRESS = PCM14_TO_ULAW
@@ -98,6 +111,44 @@ _U63, _U192, _U240, _U65535 = (np.uint32(v) for v in (63, 192, 240, 65535))
 _bytes_in = types.Bytes(types.uint8, 1, "C", readonly=True)
 _array = types.uint8[::1]
 _signature = types.int64(_array, _array, _bytes_in, types.int64, types.int64)
+_up_signature = types.int64(_array, _array, _bytes_in, types.int64, types.int64, types.int64)
+
+
+@njit(nogil=True)
+def _hear(registers, level, frame_ns, now_ns):
+    """One frame of `level`, `frame_ns` long and complete at `now_ns`. See `speech`."""
+    estimate = registers.view(np.float64)
+    noise = estimate[NOISE]
+    if level < noise:
+        noise = max(np.float64(level), 1.0)
+        estimate[NOISE] = noise
+    else:
+        estimate[NOISE] = min(noise * _NOISE_RISE, _LOUDEST_NOISE)
+    if level < QUIETEST_SPEECH or level < noise * _OVER_NOISE:
+        if registers[SPEAKING] and now_ns - registers[VOICED_NS] > _HANGOVER_NS:
+            registers[SPEAKING] = 0
+            registers[VOICED] = 0
+        return
+    if registers[SPEAKING]:
+        registers[STOPPED_NS] = registers[VOICED_NS] = now_ns
+        return
+    if registers[VOICED] == 0 or now_ns - registers[VOICED_NS] > _ONSET_MEMORY_NS:
+        registers[VOICED] = 0
+        registers[FIRST_NS] = now_ns - frame_ns
+    registers[VOICED_NS] = now_ns
+    registers[VOICED] += 1
+    if registers[VOICED] >= _ONSET_FRAMES:
+        registers[SPEAKING] = 1
+        registers[STARTED_NS] = registers[FIRST_NS]
+        registers[STOPPED_NS] = now_ns
+        if registers[SINCE_NS] == 0:
+            registers[SINCE_NS] = registers[FIRST_NS]
+
+
+@kernel(types.void(types.int64[::1], types.int64, types.int64, types.int64))
+def hear(registers, level, frame_ns, now_ns):
+    """`_hear`, for audio that does not pass through an uplink here."""
+    _hear(registers, level, frame_ns, now_ns)
 
 
 @njit(nogil=True)
@@ -107,31 +158,39 @@ def _find(data, shape):
     `shape`: `state` from its sizes on.
     """
     sizes = shape[:SIZES].view(np.uint16)
-    before = np.int64(sizes[1])
-    after = np.int64(sizes[2])
     at = SIZES + np.int64(sizes[0])
+    texts_end = at + np.int64(sizes[1])
     size = len(data)
-    start = 0
-    for k in range(at, at + before):
-        c = shape[k]
-        if c:
-            if start >= size or data[start] != c:
-                return -1, -1
-            start += 1
-        else:
-            limit = min(size, start + _MAX_DIGITS + 1)
-            first = start
-            while start < limit and 48 <= data[start] <= 57:
-                start += 1
-            if start == first or start - first > _MAX_DIGITS:
-                return -1, -1
-    end = size - after
-    if before == 0 or end < start:
+    if at == texts_end:
         return -1, -1
-    for k in range(after):
-        if data[end + k] != shape[at + before + k]:
+    start = 0
+    while True:
+        length = np.int64(shape[at]) | np.int64(shape[at + 1]) << 8
+        at += 2
+        if start + length > size or not _same(data[start : start + length], shape[at : at + length]):
             return -1, -1
+        start += length
+        at += length
+        if at == texts_end:
+            break
+        limit = min(size, start + _MAX_DIGITS + 1)
+        first = start
+        while start < limit and 48 <= data[start] <= 57:
+            start += 1
+        if start == first or start - first > _MAX_DIGITS:
+            return -1, -1
+    end = size - np.int64(sizes[2])
+    if end < start or not _same(data[end:size], shape[texts_end : texts_end + sizes[2]]):
+        return -1, -1
     return start, end
+
+
+@njit(nogil=True)
+def _same(data, text):
+    different = np.uint8(0)
+    for i in range(len(text)):  # to the end: LLVM makes vector code of it
+        different |= data[i] ^ text[i]
+    return different == 0
 
 
 @njit(nogil=True)
@@ -222,13 +281,14 @@ def _write(message, head, braces, audio, n):
     return begin
 
 
-@kernel(_signature)
-def uplink(work, state, data, start, end):
+@kernel(_up_signature)
+def uplink(work, state, data, start, end, now_ns):
     """Twilio's payload → the model's audio message: base64 → μ-law → 8 kHz → FIR → 16 kHz int16 → base64.
 
     Returns level << 48 | samples << 32 | offset of the message in `work`; level: mean absolute amplitude of
     the 8 kHz samples, 0 to 32124; samples: how many. `work[AUDIO_AT:]` is left holding the 16 kHz samples. 0
-    for an empty payload.
+    for an empty payload. With the level, and `now_ns`, the time at which the message was read, the registers
+    tell when the caller speaks.
     """
     shape = state[UP_SIZES:]
     if start == SHAPED:
@@ -243,7 +303,7 @@ def uplink(work, state, data, start, end):
     if n < 0:
         return -1
     floats = work[_SEXTETS + _BYTES : AUDIO_AT].view(np.float32)
-    history = state[:_UP_FLOATS].view(np.float32)
+    history = state[REGISTERS : REGISTERS + _UP_FLOATS].view(np.float32)
     pcm = work[AUDIO_AT : AUDIO_AT + 4 * n].view(np.uint32)  # two samples a word
     x = floats[: _UP_HISTORY + n]
     even = floats[2 * _ROW : 2 * _ROW + n]
@@ -265,13 +325,15 @@ def uplink(work, state, data, start, end):
         pcm[i] = (y & _U65535) | (np.uint32(np.int32(x[_UP_HISTORY + i - _UP_DELAY])) << _U16)
     for i in range(_UP_HISTORY):
         history[i] = x[n + i]
+    level = np.int64(total // n)
+    _hear(state[:REGISTERS].view(np.int64), level, n * _NS_PER_SAMPLE, now_ns)
     message = work[AUDIO_AT + _AUDIO :]
     begin = _write(message, _head(shape), 3, work[AUDIO_AT : AUDIO_AT + 4 * n], 4 * n)
-    return ((total // n) << 48) | (n << 32) | (AUDIO_AT + _AUDIO + begin)
+    return (level << 48) | (n << 32) | (AUDIO_AT + _AUDIO + begin)
 
 
-@kernel(_signature)
-def uplink_8k(work, state, data, start, end):
+@kernel(_up_signature)
+def uplink_8k(work, state, data, start, end, now_ns):
     """As `uplink`, for a model that takes telephone audio as it is: base64 → μ-law → 8 kHz int16 → base64.
 
     `work[AUDIO_AT:]` is left holding the 8 kHz samples.
@@ -294,9 +356,11 @@ def uplink_8k(work, state, data, start, end):
         pcm[i] = _LINEAR[codes[i]]
     for i in range(n):
         total += abs(np.int32(pcm[i]))
+    level = np.int64(total // n)
+    _hear(state[:REGISTERS].view(np.int64), level, n * _NS_PER_SAMPLE, now_ns)
     message = work[AUDIO_AT + _AUDIO :]
     begin = _write(message, _head(shape), 3, work[AUDIO_AT : AUDIO_AT + 2 * n], 2 * n)
-    return ((total // n) << 48) | (n << 32) | (AUDIO_AT + _AUDIO + begin)
+    return (level << 48) | (n << 32) | (AUDIO_AT + _AUDIO + begin)
 
 
 @kernel(_signature)

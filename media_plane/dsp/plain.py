@@ -17,8 +17,10 @@ from media_plane.dsp.filters import down_taps, up_taps
 from media_plane.dsp.g711 import compress, expand
 from media_plane.dsp.held_back import HeldBack, Metered, Pcm, Resampler
 from media_plane.dsp.kernels import MAX_DOWN_CHARS, MAX_UP_CHARS
+from media_plane.dsp.speech import SpeechDetector
 
 _ROOM = 64 * 1024  # of the outgoing message
+_NS_PER_SAMPLE = 125_000  # 8 kHz
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
@@ -83,18 +85,20 @@ class PlainUplink:
 
     def __init__(self, buffer: bytearray, head: bytes, resampler: Resampler) -> None:
         self.buffer = buffer
+        self.speech = SpeechDetector()
         self._head = head
         self._resampler = resampler
 
     def expect(self, before: bytes, after: bytes) -> None:
         """Every message takes the slow road."""
 
-    def encode(self, data: bytes, start: int, end: int) -> int:
+    def encode(self, data: bytes, start: int, end: int, now_ns: int) -> int:
         ulaw = _decode(data, start, end, self.max_chars)
         if ulaw is None or not len(ulaw):
             return 0 if ulaw is not None else -1
         pcm = expand(ulaw)
         level = int(np.abs(pcm.astype(np.int32)).sum()) // len(pcm)
+        self.speech.frame(level, len(pcm) * _NS_PER_SAMPLE, now_ns)
         resampled = self._resampler.process(pcm)
         offset = _write(self.buffer, self._head, resampled.tobytes(), b'"}}}') if len(resampled) else 0
         return (level << 48) | (len(ulaw) << 32) | offset

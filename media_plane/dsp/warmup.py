@@ -13,7 +13,7 @@ def warm_up(codecs: Codecs) -> None:
     up = codecs.uplink(b"")
     for samples in (160, 159, 1):
         payload = b64encode(b"\xff" * samples)
-        up.encode(payload, 0, len(payload))
+        up.encode(payload, 0, len(payload), 0)
     down = codecs.downlink()
     for samples in (960, 4800, 1):
         payload = b64encode(b"\0\0" * samples)

@@ -26,7 +26,7 @@ class Up:
 
     def send(self, ulaw: bytes) -> Pcm:
         data = b'{"x":"' + base64.b64encode(ulaw) + b'"}}'
-        self.result = self.link.encode(data, 6, len(data) - 3)
+        self.result = self.link.encode(data, 6, len(data) - 3, 0)
         assert self.result >= 0
         if not self.result & OFFSET:
             return np.empty(0, np.int16)

@@ -24,7 +24,7 @@ CANARY = 0xA5
 GUARD = 256  # bytes on either side; a multiple of every item's size and of 64
 
 Bytes = npt.NDArray[np.uint8]
-Kernel = Callable[[Bytes, Bytes, bytes, int, int], int]
+Kernel = Callable[..., int]  # work, state, data, start, end; an uplink's also now_ns
 
 # name → (kernel, where its texts' sizes stand, most characters)
 FRAME_KERNELS: dict[str, tuple[Kernel, int, int]] = {
@@ -55,15 +55,18 @@ class Bench:
         self.name = name
         self._kernel, sizes_at, self.most = FRAME_KERNELS[name]
         self._head = head
+        texts = before.split(b"\0") if before else []
+        before = b"".join(len(text).to_bytes(2, "little") + text for text in texts)
         sizes = np.array([len(head), len(before), len(after)], np.uint16)
-        texts = np.frombuffer(sizes.tobytes() + head + before + after, np.uint8)
-        self._work, self._state = Guarded(kernels.WORK), Guarded(sizes_at + len(texts))
-        self._state.bytes[sizes_at:] = texts
+        layout = np.frombuffer(sizes.tobytes() + head + before + after, np.uint8)
+        self._work, self._state = Guarded(kernels.WORK), Guarded(sizes_at + len(layout))
+        self._state.bytes[sizes_at:] = layout
 
     def call(self, data: bytes, start: int, end: int) -> int:
         """The kernel's answer, after checking that it wrote where it may and said where that was."""
         before = self._state.bytes.copy()
-        result = self._kernel(self._work.bytes, self._state.bytes, data, start, end)
+        times = () if self._kernel is kernels.downlink else (20_000_000,)
+        result = self._kernel(self._work.bytes, self._state.bytes, data, start, end, *times)
         assert self._work.intact(), f"{self.name} wrote outside its workspace"
         assert self._state.intact(), f"{self.name} wrote outside its state"
         assert result >= -1
@@ -163,7 +166,8 @@ def prove_checked() -> None:
         too_small = Guarded(kernels.WORK)
         try:
             state = np.zeros(sizes_at + kernels.SIZES, np.uint8)
-            kernel(too_small.bytes[: kernels.AUDIO_AT], state, payload, 0, len(payload))
+            times = () if kernel is kernels.downlink else (0,)
+            kernel(too_small.bytes[: kernels.AUDIO_AT], state, payload, 0, len(payload), *times)
         except IndexError:
             continue
         raise AssertionError(f"{name} was compiled without checks")

@@ -125,7 +125,7 @@ class FullParse:
         out = b""
         for i in range(0, len(self.ulaw), 1500):
             payload = base64.b64encode(self.ulaw[i : i + 1500])
-            offset = up.encode(payload, 0, len(payload)) & OFFSET
+            offset = up.encode(payload, 0, len(payload), 0) & OFFSET
             out += base64.b64decode(up.buffer[offset : -len(gemini.AUDIO_TAIL)], validate=True)
         return out
 

@@ -49,7 +49,7 @@ async def test_frames_written_from_one_buffer_all_arrive_whole(tmp_path: Path) -
         sent = []
         for value in range(500):
             payload = b64encode(np.full(160, value % 256, np.uint8).tobytes())
-            result = up.encode(payload, 0, len(payload))
+            result = up.encode(payload, 0, len(payload), 0)
             sent.append(bytes(up.buffer[AUDIO_AT : AUDIO_AT + 640]))
             user.leg.send(up.buffer, result & OFFSET)
         model = server.sessions[0]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from media_plane.call.greeting import Greeting, GreetingMode, Move
-from media_plane.call.speech import SpeechDetector
+from media_plane.dsp.speech import SpeechDetector
 
 MS = 1_000_000
 SILENCE_MS = 1200

@@ -184,7 +184,7 @@ def test_every_payload_length_goes_up_whole(codecs: Codecs, length: int) -> None
 def test_what_is_not_base64_changes_nothing(codecs: Codecs, text: str) -> None:
     up, down, clean_up, clean_down = Up(codecs), Down(codecs), Up(codecs), Down(codecs)
     data = text.encode()
-    assert up.link.encode(data, 0, len(data)) == -1
+    assert up.link.encode(data, 0, len(data), 0) == -1
     assert down.link.decode(data, 0, len(data)) == -1
     ulaw, pcm = bytes(range(160)), bytes(range(240))
     assert np.array_equal(up.send(ulaw), clean_up.send(ulaw))
@@ -194,11 +194,11 @@ def test_what_is_not_base64_changes_nothing(codecs: Codecs, text: str) -> None:
 @BOTH
 def test_what_does_not_fit_the_workspace_is_declined(codecs: Codecs) -> None:
     up, down = Up(codecs).link, Down(codecs).link
-    for link, code in ((up, up.encode), (down, down.decode)):
+    for link, code, time in ((up, up.encode, (0,)), (down, down.decode, ())):
         data = b"A" * (link.max_chars + 4)
-        assert code(data, 0, link.max_chars) > 0
-        assert code(data, 0, link.max_chars + 4) == -1
-        assert code(data, 8, 4) == -1
+        assert code(data, 0, link.max_chars, *time) > 0
+        assert code(data, 0, link.max_chars + 4, *time) == -1
+        assert code(data, 8, 4, *time) == -1
 
 
 @BOTH

@@ -21,7 +21,7 @@ def encoded(data: bytes, start: int, end: int, shape: tuple[bytes, bytes]) -> by
     """What a new uplink sends for a message, or what it answers when it sends nothing."""
     up = KERNEL.uplink(b"head")
     up.expect(*shape)
-    result = up.encode(data, start, end)
+    result = up.encode(data, start, end, 0)
     return bytes(up.buffer[result & OFFSET :]) if result > 0 else result
 
 

@@ -49,7 +49,7 @@ def test_level_and_samples_are_the_8_khz_samples(codecs: Codecs) -> None:
 @pytest.mark.parametrize("text", ["A", "AAA~", "====", "AA==AAAA", "AAA\n"])
 def test_what_is_not_base64_is_declined(codecs: Codecs, text: str) -> None:
     up = Up(codecs)
-    assert up.link.encode(text.encode(), 0, len(text)) == -1
+    assert up.link.encode(text.encode(), 0, len(text), 0) == -1
     assert len(up.send(b"\xff" * 160)) == 160
 
 
@@ -57,8 +57,8 @@ def test_what_is_not_base64_is_declined(codecs: Codecs, text: str) -> None:
 def test_what_does_not_fit_the_workspace_is_declined(codecs: Codecs) -> None:
     link = Up(codecs).link
     data = base64.b64encode(bytes(3000))
-    assert link.encode(data, 0, link.max_chars) > 0
-    assert link.encode(data, 0, link.max_chars + 4) == -1
+    assert link.encode(data, 0, link.max_chars, 0) > 0
+    assert link.encode(data, 0, link.max_chars + 4, 0) == -1
 
 
 def test_both_rates_share_a_process_and_warm_up() -> None:

@@ -1,6 +1,14 @@
 from __future__ import annotations
 
-from media_plane.call.speech import SpeechDetector
+from base64 import b64encode
+
+import numpy as np
+import pytest
+
+from media_plane.dsp.codec import Codecs, KernelCodecs
+from media_plane.dsp.g711 import compress
+from media_plane.dsp.plain import PlainCodecs
+from media_plane.dsp.speech import SpeechDetector
 
 FRAME_NS = 20_000_000
 
@@ -89,3 +97,20 @@ def test_what_was_dealt_with_is_not_the_beginning_of_what_comes_next() -> None:
     again = line.now_ns
     line.carries(3000, 200)
     assert line.speech.since_ns == again
+
+
+@pytest.mark.parametrize(
+    "codecs", [KernelCodecs(), KernelCodecs(8000), PlainCodecs("fir")], ids=["16k", "8k", "twin"]
+)
+def test_an_uplink_hears_what_it_encodes(codecs: Codecs) -> None:
+    up = codecs.uplink(b"")
+    loud = b64encode(compress(np.full(160, 3000, np.int16)).tobytes())
+    quiet = b64encode(b"\xff" * 160)
+    for frame in range(1, 51):
+        up.encode(loud if frame > 10 else quiet, 0, len(loud), frame * FRAME_NS)
+        if frame == 20:
+            up.expect(b"x", b"y")  # lays its memory out anew
+    assert up.speech.speaking
+    assert (up.speech.started_ns, up.speech.stopped_ns) == (10 * FRAME_NS, 50 * FRAME_NS)
+    assert up.encode(b"!!!!", 0, 4, 51 * FRAME_NS) == -1
+    assert up.speech.stopped_ns == 50 * FRAME_NS
