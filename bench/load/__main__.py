@@ -13,6 +13,7 @@ import json
 import ssl
 import sys
 
+import psutil
 import uvloop
 
 from bench.load.generator import Generator, Job, LoadFailed
@@ -34,6 +35,8 @@ async def main() -> None:
             answer = {"result": dataclasses.asdict(await generator.run(Job(**json.loads(line))))}
         except LoadFailed as error:
             answer = {"error": {"why": str(error)}}
+        except psutil.NoSuchProcess:
+            answer = {"error": {"why": "the process under load died; see its log"}}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
     generator.stop()
