@@ -186,7 +186,7 @@ class Tools:
     def answered(
         self, key: str, response: dict[str, Any], now_ns: int, *, spoke_ns: int = 0
     ) -> tuple[Outcome, list[Action]]:
-        """`key`: ToolCalled's id; `spoke_ns`: when the caller last began to speak (0: never)."""
+        """`key`: ToolCalled's id; `spoke_ns`: when the caller was last heard (0: never)."""
         call = self._open.get(key)
         if call is None or call.response is not None:
             self.counts.late += 1
