@@ -20,6 +20,7 @@ from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_tools import Function, declared
 from media_plane.session import CallConfig, CallSession
 from media_plane.wire.events import CallEvent, EndReason, MediaSummary
+from media_plane.wire.gemini_notes import Telling, telling
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 
 log = structlog.get_logger(__name__)
@@ -94,7 +95,7 @@ class Unanswered:
 
 class Node:
     """`changed` is called whenever the number of calls or `draining` changes; `model_path` gives a model's
-    name as the service wants it."""
+    name as the service wants it; `tells_heard`: models are told what the caller did not hear."""
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class Node:
         emit: Callable[[CallEvent], None],
         changed: Callable[[], None] = lambda: None,
         model_path: Callable[[str], str] = "models/{}".format,
+        tells_heard: bool = True,
     ) -> None:
         self.id = node_id
         self.capacity = capacity
@@ -119,6 +121,7 @@ class Node:
         self._codecs = codecs
         self._emit = emit
         self._model_path = model_path
+        self._tells_heard = tells_heard
         self._calls: dict[str, Prepared] = {}
         self._over: OrderedDict[str, Over] = OrderedDict()
         self._idle = asyncio.Event()
@@ -222,6 +225,7 @@ class Node:
                 model=request.model,
                 expires_at_ns=monotonic_ns() + request.expires_in_s * 1_000_000_000,
                 tools=tuple(function.tool for function in request.tools),
+                telling=telling(request.model) if self._tells_heard else Telling.NEVER,
                 greeting_mode=request.greeting_mode,
                 hello_silence_ns=request.hello_silence_ns,
             ),

@@ -39,6 +39,7 @@ from media_plane.settings import Resampler, Settings
 log = structlog.get_logger(__name__)
 
 _SWITCH_S = 0.0005  # how long another thread (metrics, gRPC's poller) may keep the loop from the GIL
+_TOKEN_S = 5.0  # for the first access token; without one the node serves, and its calls fail
 _FLUSH_S = 3.0  # for the last events, once calls are over
 
 
@@ -72,6 +73,7 @@ class MediaServer:
             codecs=self._codecs,
             emit=self._outbox.append,
             model_path=endpoint.model,
+            tells_heard=settings.gemini_tell_heard == "yes",
         )
         self._twilio = TwilioServer(self.node)
         self._collection = Collection(monotonic_ns())
@@ -108,6 +110,8 @@ class MediaServer:
         with _binding("MEDIA_METRICS_PORT", s.media_metrics_port):
             metrics_port = self._metrics.start(s.media_host, s.media_metrics_port)
         self.node.changed = self._registry.changed
+        if self._credentials is not None:
+            await self._credentials.start(within_s=_TOKEN_S)
         self.node.pool.start()
         self._tasks = [
             asyncio.create_task(self._outbox.run(), name="outbox"),

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     gemini_model: str = DEFAULT_MODEL
     gemini_voice: str = "Puck"
     gemini_unknown_models: Literal["allow", "refuse"] = "allow"
+    gemini_tell_heard: Literal["yes", "no"] = "yes"
     # What the model is sent, Hz. 8000 is telephone audio as it is.
     gemini_uplink_rate: Literal[8000, 16000] = 16000
     # With a project, sessions run on Vertex AI.
@@ -96,6 +97,13 @@ class Settings(BaseSettings):
     @classmethod
     def _rate(cls, value: object) -> object:
         return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+    @field_validator("gemini_api_version")
+    @classmethod
+    def _version(cls, value: str) -> str:
+        if not re.fullmatch(r"(v[0-9][a-z0-9]*)?", value):
+            raise ValueError("must be a version of the API, like v1beta, or empty")
+        return value
 
     @field_validator("gemini_vertex_location")
     @classmethod

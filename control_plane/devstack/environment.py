@@ -53,6 +53,7 @@ DEFAULTS: dict[str, str] = {
     "GEMINI_MODEL": "gemini-3.8-live",
     "GEMINI_VOICE": "Puck",
     "GEMINI_UNKNOWN_MODELS": "allow",
+    "GEMINI_TELL_HEARD": "yes",
     "GEMINI_UPLINK_RATE": "16000",
     "GEMINI_VERTEX_PROJECT": "",
     "GEMINI_VERTEX_LOCATION": "us-central1",
