@@ -39,10 +39,19 @@ class GoogleCredentials:
             found["x-goog-user-project"] = quota_project
         return found
 
+    async def start(self, within_s: float) -> None:
+        """Have a token, if one is to be had so soon; else `run` goes on asking."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self.refresh()
+        except (ModelFailure, TimeoutError) as error:
+            log.warning("no access token yet", reason=str(error) or "no answer in time")
+
     async def run(self) -> None:
-        """Fetch tokens, for ever."""
+        """Fetch a token whenever the last one is about to end, for ever."""
         retry_s = _RETRY_S[0]
         while True:
+            await asyncio.sleep(_wait_s(self._credentials))
             try:
                 await self.refresh()
             except ModelFailure as failure:
@@ -51,7 +60,8 @@ class GoogleCredentials:
                 retry_s = min(2 * retry_s, _RETRY_S[1])
             else:
                 retry_s = _RETRY_S[0]
-                await asyncio.sleep(max(_left_s(self._credentials) - _AHEAD_S, _RETRY_S[0]))
+                # A token that lives for less than that must not keep us busy.
+                await asyncio.sleep(retry_s)
 
     async def refresh(self) -> None:
         """Fetch a token now. Raises ModelFailure."""
@@ -87,6 +97,13 @@ def load(path: str) -> GoogleCredentials:
     except (GoogleAuthError, OSError, ValueError) as error:
         raise ValueError(f"no Google Cloud credentials{f' in {path}' if path else ''}: {error}") from None
     return GoogleCredentials(credentials)
+
+
+def _wait_s(credentials: Credentials) -> float:
+    """Until the next token must be fetched; a token without an end is asked about each hour."""
+    if not credentials.token:
+        return 0.0
+    return min(max(_left_s(credentials) - _AHEAD_S, 0.0), 3600.0)
 
 
 def _left_s(credentials: Credentials) -> float:

@@ -13,7 +13,6 @@ import pytest
 from media_plane.dsp.g711 import compress, expand
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings, TurnSettings
 from protos.voiceplane.media.v1 import media_pb2 as pb
-from tests.support.eventually import eventually
 from tests.support.gemini_sim import running
 from tests.support.google_cloud import token_server
 from tests.support.media_peers import Caller, media_plane, tone
@@ -127,17 +126,8 @@ async def test_a_call_on_vertex_ai_takes_its_address_its_token_and_its_model_s_n
                 gemini_vertex_credentials=str(tokens.credentials),
             ) as plane,
         ):
-
-            async def prepared() -> bool:
-                try:
-                    return bool(await plane.prepare(agent=agent))
-                except grpc.aio.AioRpcError as error:
-                    if error.code() is not grpc.StatusCode.UNAVAILABLE:  # which says: no token yet
-                        raise
-                    return False
-
             agent = pb.AgentConfig(system_prompt=PROMPT, settings=AgentSettings(language="de-DE"))
-            await eventually(prepared)
+            await plane.prepare(agent=agent)
             (connection,) = sim.simulator.connections.values()
             setup = connection.session.setup_body
         assert setup is not None

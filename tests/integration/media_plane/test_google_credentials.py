@@ -79,6 +79,17 @@ async def test_a_refusal_is_tried_again_and_keeps_the_old_token(tmp_path: Path) 
         assert credentials.headers()["Authorization"].startswith("Bearer token-")
 
 
+async def test_a_start_waits_for_the_first_token_but_not_for_ever(tmp_path: Path) -> None:
+    async with token_server(tmp_path) as server:
+        credentials = google_credentials.load(str(server.credentials))
+        await credentials.start(within_s=10)
+        assert await bearer(credentials, "token-1")
+        async with running(credentials):
+            server.refusing = True
+            await google_credentials.load(str(server.credentials)).start(within_s=10)
+        assert len(server.asked) == 2  # those of the two starts: a token that lives is not replaced
+
+
 async def asked(times: list[float], count: int) -> bool:
     return len(times) >= count
 
