@@ -28,6 +28,7 @@ _IDEOGRAM = (
 _WORD = re.compile(rf"[{_IDEOGRAM}]|[^\s{_IDEOGRAM}]+")
 _NOT_LETTERS = re.compile(rf"[{_IDEOGRAM}]|[^\w\s]|[\d_]")
 _IDEOGRAMS = re.compile(rf"[{_IDEOGRAM}]")
+_PAUSES = ".,;:!?…\"')]。、，；：！？」』"  # after a word, so no part of it
 _IDEOGRAM_UNITS = 3
 _DIGIT_UNITS = 7  # "7" is read as "seven", "90" as "ninety"
 _SIGN_UNITS = 8  # a pause, or a word: "$", "%"
@@ -92,7 +93,7 @@ def heard_length(deltas: Sequence[str], received: Sequence[int], heard: int, sam
         while word is not None and word.end() <= ends:
             if word.end() == len(text) and text[-1:].isalnum() and index + 1 == len(deltas):
                 return cut  # it may go on
-            said = position + units(text[begins : word.end()]) * unit
+            said = position + units(text[begins : word.end()].rstrip(_PAUSES)) * unit
             if min(said, limit) > heard:
                 return cut
             cut = word.end()

@@ -68,7 +68,7 @@ def test_a_mark_is_due_after_200_ms_and_at_the_end_of_a_turn() -> None:
 
 def marked(playout: Playout, count: int) -> list[tuple[int, str]]:
     """`count` marks, written at 0 with the audio before them: after how many ms of audio each stands."""
-    marks = []
+    marks: list[tuple[int, str]] = []
     while len(marks) < count:
         if playout.write(1600, 0):
             name = playout.due_mark()
