@@ -17,6 +17,8 @@ from bench.load.measured import Measured, Row
 LIMIT_MS: Final = 20.0  # added delay at p99, each way: a telephone frame
 HELD_BACK_MS: Final = 10.0  # at p99 with one call; a bridge beyond it holds audio back by design
 LOST_FRAME_MS: Final = 20.0
+IDLE_SHARE: Final = 0.6  # of its core: a load that had more left and was late was kept from running
+HICCUPS: Final = 5  # runs of one search that may be repeated because the machine did something else
 Limits = dict[str, float]  # way -> ms at p99
 
 
@@ -64,7 +66,7 @@ async def find(
             outcome.tables["ceiling"].append(search.row())
             found[name] = search.carried
             if search.disturbed:
-                outcome.notes.append(f"unreliable: {name}: something else ran on the measured core")
+                outcome.notes.append(f"unreliable: {name}: the machine was busy with something else")
     outcome.figures.append(Figure("ceiling_calls", "calls on one core", "", found))
     if outcome.notes:
         outcome.unreliable.add("ceiling_calls")
@@ -84,7 +86,12 @@ class Search:
         self.carried = 0
         self.too_many: int | None = None
         self.limited_by = ""
-        self.disturbed = False
+        self._hiccups = 0
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine did too much else for the result to say anything."""
+        return self._hiccups > HICCUPS
 
     def grant(self, alone: RunResult) -> None:
         for way, p99_ms in summary.p99_ms(alone).items():
@@ -113,11 +120,12 @@ class Search:
 
     def ran(self, run: RunResult) -> None:
         limit = exceeded(run, self._limits)
-        self.disturbed = self.disturbed or run.wait_share > summary.WAIT_SHARE
-        if limit:
-            self.failed(run.calls, limit)
-        else:
+        if not limit:
             self.carried, self._best, self._failures = run.calls, run, 0
+            return
+        self._hiccups += disturbed(run)
+        if not disturbed(run) or self.disturbed:
+            self.failed(run.calls, limit)
 
     def failed(self, calls: int, limit: str) -> None:
         self._failures += 1
@@ -139,6 +147,12 @@ class Search:
             "cpu_ms_per_call_s": summary.cpu_ms_per_call_s(best) if best is not None else None,
             "load_cpu_share": best.load_cpu_share if best is not None else None,
         }
+
+
+def disturbed(run: RunResult) -> bool:
+    """Whether something else of the machine's took the load's core, or the system's."""
+    late = summary.late_p99_ms(run) > summary.LATE_P99_MS
+    return run.wait_share > summary.WAIT_SHARE or (late and run.load_cpu_share < IDLE_SHARE)
 
 
 def exceeded(run: RunResult, limits: Limits) -> str:

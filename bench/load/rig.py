@@ -28,7 +28,7 @@ class Rig:
         self._core = core
         self._logs = logs
         self._running: dict[str, tuple[systems.System, contextlib.AsyncExitStack]] = {}
-        self._used: set[str] = set()
+        self._base: dict[str, int] = {}  # bytes, after the first calls
 
     async def start(self, names: Sequence[str]) -> None:
         try:
@@ -47,7 +47,7 @@ class Rig:
 
     async def restart(self, name: str) -> None:
         await self._running.pop(name)[1].aclose()
-        self._used.discard(name)
+        self._base.pop(name, None)
         await self._start(name)
 
     async def stop(self) -> None:
@@ -55,8 +55,8 @@ class Rig:
             await stack.aclose()
 
     def base_rss(self, name: str) -> int | None:
-        """Memory of `name` now; None while it has had no call: a first call is no measure."""
-        return usage(self._running[name][0].pid).rss_bytes if name in self._used else None
+        """Memory of `name` after its first run's calls had ended; None before: a first call is no measure."""
+        return self._base.get(name)
 
     async def run(self, name: str, calls: int, settle_s: float, measure_s: float) -> RunResult:
         """Raises LoadFailed when it carries no call at all; it has then been started afresh."""
@@ -69,7 +69,7 @@ class Rig:
         if result.trouble:
             await self.restart(name)
         else:
-            self._used.add(name)
+            self._base.setdefault(name, usage(system.pid).rss_bytes)
         return result
 
 

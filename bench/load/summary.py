@@ -29,7 +29,7 @@ WAIT_SHARE: Final = 0.1  # of the time; beyond it something else ran on the meas
 class Series:
     """All runs of one system at one number of calls."""
 
-    base_rss: int | None  # before the first of them, when it had had calls before: a first call is no measure
+    base_rss: int | None  # bytes, with no call; None: not known
     runs: list[RunResult] = field(default_factory=list)
     _merged: dict[str, tuple[int, HdrHistogram]] = field(default_factory=dict)  # way -> runs in it, delays
 
@@ -55,9 +55,10 @@ class Series:
         return float(np.mean([cpu_ms_per_call_s(run) for run in self.runs]))
 
     def rss_kb_per_call(self) -> float:
+        """Of the first run: what a process has once had it keeps, so later ones tell of greater levels."""
         if self.base_rss is None:
             return float("nan")
-        return (max(run.rss_bytes for run in self.runs) - self.base_rss) / 1e3 / self.runs[0].calls
+        return (self.runs[0].rss_bytes - self.base_rss) / 1e3 / self.runs[0].calls
 
 
 def figures(by_system: Mapping[str, Series], calls: int) -> list[Figure]:

@@ -52,6 +52,23 @@ def test_one_hiccup_does_not_settle_a_level() -> None:
     assert (search.carried, search.too_many) == (50, None)
 
 
+def test_a_level_that_the_machine_disturbed_is_run_again_but_not_for_ever() -> None:
+    search = Search(PLAN, "any")
+    for _ in range(ceiling.HICCUPS):
+        assert search.next_calls() == 50
+        search.ran(replace(run(50, up=leg(100)), late_p99_ns=9 * MS, load_cpu_share=0.1))
+    assert (search.too_many, search.disturbed) == (None, False)
+    search.ran(replace(run(50, up=leg(100)), wait_share=0.5))
+    assert (search.too_many, search.disturbed) == (50, True)
+
+
+def test_a_busy_load_that_is_late_is_not_the_machines_doing() -> None:
+    search = Search(PLAN, "any")
+    search.ran(replace(run(50), late_p99_ns=9 * MS, load_cpu_share=0.9))
+    row = search.row()
+    assert (search.too_many, row["limited_by"], row["load_limited"]) == (50, "load", True)
+
+
 def test_what_a_bridge_holds_back_with_one_call_is_granted_to_it() -> None:
     search = Search(PLAN, "any")
     search.grant(run(1, up=leg(101), down=leg(2)))
