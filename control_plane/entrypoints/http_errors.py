@@ -35,7 +35,6 @@ def install(app: FastAPI) -> None:
         ]
         return JSONResponse({"detail": detail}, status_code=422)
 
-
     @app.exception_handler(InvalidCall)
     async def invalid_call(_: Request, error: InvalidCall) -> Response:
         detail = [
