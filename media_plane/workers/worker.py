@@ -18,9 +18,13 @@ def main() -> None:
     options = parser.parse_args()
     if options.core is not None:
         os.sched_setaffinity(0, {options.core})
+    import structlog
+
     from media_plane.__main__ import read_settings, run_node
 
-    run_node(read_settings(), lifeline_fd=options.lifeline_fd)
+    settings = read_settings()
+    structlog.contextvars.bind_contextvars(node_id=settings.media_node_id)  # all workers share one log
+    run_node(settings, lifeline_fd=options.lifeline_fd)
 
 
 if __name__ == "__main__":

@@ -180,6 +180,8 @@ async def test_sigterm_lets_the_calls_of_both_finish(tmp_path: Path, servers: Se
             assert await caller.closed() == 1000
         assert await asyncio.wait_for(pair.process.wait(), 20) == 0
         assert [await entry(pair, index) for index in range(2)] == [{}, {}]
+        assert {(await _logged(pair, "stopped"))["node_id"] for _ in range(2)} == {"pair-0", "pair-1"}
+        assert (await _logged(pair, "all workers ended"))["status"] == 0
 
 
 async def test_a_second_signal_ends_both_at_once(tmp_path: Path, servers: Servers) -> None:
