@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -42,7 +43,7 @@ class Toolbox:
         if tools is None:
             raise ToolsUnusable("the call's tools are not in Redis")
         if tools.listed is None:
-            tools = CallTools(tools.definitions, await self._listed(workflow_id, tools))
+            tools = CallTools(tools.definitions, await self._listed(tools))
             await self._store.listed(workflow_id, tools)
         found = [declared(each) for each in tools.definitions if not isinstance(each, McpServer)]
         found += [each for listed in (tools.listed or {}).values() for each in listed]
@@ -95,15 +96,17 @@ class Toolbox:
             raise ToolFailed("there is no such function")
         return "mcp", await self._mcp.call(server, request)
 
-    async def _listed(self, workflow_id: str, tools: CallTools) -> dict[str, list[Declaration]]:
-        listed: dict[str, list[Declaration]] = {}
-        for server in tools.definitions:
-            if isinstance(server, McpServer):
-                try:
-                    listed[server.name] = await self._mcp.list(server)
-                except (ToolRefused, ToolFailed) as error:
-                    raise ToolsUnusable(f"MCP server {server.name}: {error}") from error
-        return listed
+    async def _listed(self, tools: CallTools) -> dict[str, list[Declaration]]:
+        """All servers side by side: somebody's phone is ringing."""
+        servers = [each for each in tools.definitions if isinstance(each, McpServer)]
+        listed = await asyncio.gather(*(self._list(server) for server in servers))
+        return {server.name: found for server, found in zip(servers, listed, strict=True)}
+
+    async def _list(self, server: McpServer) -> list[Declaration]:
+        try:
+            return await self._mcp.list(server)
+        except (ToolRefused, ToolFailed) as error:
+            raise ToolsUnusable(f"MCP server {server.name}: {error}") from error
 
 
 def arguments_of(text: str) -> dict[str, Any]:

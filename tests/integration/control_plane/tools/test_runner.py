@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from bench.sim.tools import server as tool_server
 from bench.sim.tools.server import Fault, ToolServer
+from control_plane.errors import ToolsUnusable
 from control_plane.tools.definitions import DEFINITIONS
 from control_plane.tools.store import ToolStore
 from protos.voiceplane.events.v1.events_pb2 import ToolCalled, ToolCancelled
@@ -113,6 +114,19 @@ async def test_an_mcp_function_is_found_by_its_listing(
         assert [each.name for each in declarations] == ["find_order", "cancel_order"]
         await node.event(call, tool_called=called(call, name="find_order", number=7))
         assert "on its way" in str(await answer_of(node, call))
+
+
+async def test_an_mcp_server_that_is_not_there_makes_the_tools_unusable(
+    redis_url: str, redis: Redis, tools: ToolServer
+) -> None:
+    async with running_tool_worker(redis_url, LEASE_S, "one") as runner:
+        shop = {"type": "mcp", "name": "shop", "url": f"{tools.url}/mcp"}
+        tools.faults["mcp"] = Fault(status=503)
+        call = await new_call(redis, http_tool(tools), shop)
+        with pytest.raises(ToolsUnusable, match="MCP server shop"):
+            await runner._tools.declarations(call)  # type: ignore[attr-defined]
+        with pytest.raises(ToolsUnusable, match="not in Redis"):
+            await runner._tools.declarations("call-unknown")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
