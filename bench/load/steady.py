@@ -101,7 +101,7 @@ def found(plan: Plan, samples: Sequence[Sample], result: RunResult) -> Measured:
     frames_per_s = plan.calls * FRAMES_PER_CALL_S
     # To a thousandth: that is below what the looking itself leaves about.
     tracked = _slope([(s.at_s, s.told.value("gc_tracked_objects")) for s in later])
-    collections = {n: _grown(later[0], last, f"gc_pause_seconds_count{{{n}}}") for n in _GENERATIONS}
+    collections = {n: _grown(first, last, f"gc_pause_seconds_count{{{n}}}") for n in _GENERATIONS}
     pause_ms = max(last.told.most_s(f"gc_pause_seconds{{{n}}}", first.told) for n in _GENERATIONS) * 1e3
     figures = [
         _figure(
