@@ -11,17 +11,17 @@ from bench.demo.api import Client
 from bench.demo.persona import AUDIO
 from control_plane.devstack.stack import Stack
 
+Json = dict[str, Any]
+
 SPEECH = str(AUDIO / "austen-0880.wav")
 REPLY = (
     "Certainly. Please tell me what you would like to know and I will do my best."  # scripted.yaml's first
 )
 REPLY_MS = 330 * len(REPLY.split())  # of the tone that stands for it
-LISTENS = [
+LISTENS: list[Json] = [
     {"wait": "agent_starts", "timeout_ms": 10_000},
     {"wait": "agent_stops", "for_ms": 300, "timeout_ms": 20_000},
 ]
-
-Json = dict[str, Any]
 
 
 @pytest.fixture

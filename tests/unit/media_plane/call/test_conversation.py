@@ -5,6 +5,7 @@ from __future__ import annotations
 from media_plane.call.conversation import Conversation
 from media_plane.call.playout import Playout
 from media_plane.call.turn import Turn
+from media_plane.dsp.speech import SpeechDetector
 from media_plane.wire.events import Body, Speaker, TranscriptDelta, TranscriptSegment, TurnCompleted
 
 MS = 1_000_000
@@ -16,7 +17,7 @@ class Story:
 
     def __init__(self, started: bool = True) -> None:
         self.playout = Playout()
-        self.conversation = Conversation(self.playout)
+        self.conversation = Conversation(self.playout, SpeechDetector())
         self.told: list[Body] = []
         self.played_ns = 0
         if started:
