@@ -1,9 +1,9 @@
 """CallSession: the conductor of one call. It never awaits and never sees a socket.
 
 A frame is a function call: Twilio's frame callback → `caller_frame` → kernel → the model's socket, in one
-stack; `model_frame` the other way. Nothing waits in a queue between the sockets; agent audio waits in one
-place, `_held`, and only until it may leave. What is not an audio frame of the common shape takes
-the slow road: `wire` parses it, `call` decides, this file acts.
+stack; `model_frame` the other way (the last part of which is `agent_audio`). Nothing waits in a queue between
+the sockets. What is not an audio frame of the common shape takes the slow road: `wire` parses it, `call`
+decides, this file acts.
 
 Frames are stamped with `now_ns` where they are read; `clock` is read once more after the write, for the time
 spent in between. A session is used from one thread, by one caller at a time.
@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from media_plane.agent_audio import AgentAudio
 from media_plane.call.closing import CLOSES
 from media_plane.call.conversation import Conversation
 from media_plane.call.greeting import Greeting, GreetingMode, Move
@@ -37,9 +38,7 @@ from media_plane.wire.gemini_notes import Telling, heard_note
 
 log = structlog.get_logger(__name__)
 
-HELD_S = 60  # of agent audio, before the stream starts: longer than any greeting
 EARLY_S = 5  # of caller audio, before the model is ready
-_WHOLE = 24_000  # bytes of μ-law a message when much is sent at once: 3 s, 32 kB as base64
 _NS_PER_SAMPLE = 125_000  # 8 kHz
 _MAX_PEER_ERRORS = 50  # 1 s of bad frames: a peer that does not speak this protocol
 
@@ -59,14 +58,12 @@ class CallConfig:
 class CallSession:
     """See the module. `emit` is given every event in order; `ended` is called once, after the last one."""
 
-    # More attributes than CPython keeps in an object's own memory would be looked up in a dictionary, thirty
-    # times a frame.
+    # With more than thirty attributes CPython would look them up in a dictionary, many times a frame.
     __slots__ = (
-        *("_caller", "_clock", "_conversation", "_down", "_early", "_emit_event", "_encode"),
-        *("_ended", "_first_audio_ns", "_greeting", "_held", "_log", "_model", "_observe_down"),
-        *("_observe_up", "_outlet", "_playout", "_prewarmed", "_setup_ms"),
-        *("_turns", "_up", "config", "desk", "end_reason", "next_seq", "start_ns", "state"),
-        *("stream_sid", "summary", "tally"),
+        *("_agent", "_caller", "_clock", "_conversation", "_early", "_emit_event", "_encode"),
+        *("_ended", "_greeting", "_log", "_model", "_observe_up", "_play", "_playout"),
+        *("_prewarmed", "_setup_ms", "_turns", "_up", "config", "desk", "end_reason", "next_seq"),
+        *("start_ns", "state", "stream_sid", "summary", "tally"),
     )
 
     def __init__(
@@ -95,23 +92,28 @@ class CallSession:
         self._model: Leg | None = None
         self._caller: Leg | None = None
         self._up = codecs.uplink(gemini.audio_head(codecs.uplink_rate))
-        self._down = codecs.downlink()
         self._playout = Playout()
         self._conversation = Conversation(self._playout, self._up.speech)
         self._turns = self._conversation.turns
         mode = config.greeting_mode if config.greeting else GreetingMode.NONE
         self._greeting = Greeting(mode, config.hello_silence_ns, self._up.speech)
-        self._outlet: Leg | None = None  # the caller, as soon as agent audio may leave
-        self._held = WaitingAudio(HELD_S)
+        self._agent = AgentAudio(
+            codecs.downlink(),
+            self._playout,
+            self._conversation,
+            self.tally,
+            clock=clock,
+            emit=self._emit_all,
+            drop=self._drop_down,
+        )
         self._early = WaitingAudio(EARLY_S)
         self.desk = ToolDesk(config.workflow_id, config.tools, self._emit)
-        self._first_audio_ns = 0
         self._setup_ms = 0
         self._prewarmed = False
         # Looked up once here, used in every frame.
         self._encode = self._up.encode
         self._observe_up = self.tally.up_latency.observe
-        self._observe_down = self.tally.down_latency.observe
+        self._play = self._agent.play
 
     # -- caller → model --
 
@@ -189,73 +191,16 @@ class CallSession:
         Raises:
             PeerError: the model's socket must be closed.
         """
-        if now_ns >= self._turns.stale_until_ns and self._send_down(data, SHAPED, 0, now_ns):
+        if now_ns >= self._turns.stale_until_ns and self._play(data, SHAPED, 0, now_ns):
             return
         try:
             message = gemini.parse(data)
             shape = gemini.audio_shape(data, message)
             if shape is not None:
-                self._down.expect(*shape)
+                self._agent.expect(*shape)
             self._on_model(message, now_ns)
         except PeerError as error:
             self._tolerate("model", error)
-
-    def _send_down(self, data: bytes, start: int, end: int, now_ns: int) -> bool:
-        """Decode one part of agent audio and send it. False: as of `_send_up`."""
-        result = self._down.decode(data, start, end)
-        if result <= 0:
-            return result == 0
-        samples = result >> 32
-        caller = self._outlet
-        if caller is None:
-            self._hold(self._down.ulaw(samples), now_ns)
-        elif caller.congested:
-            self._drop_down("Twilio's socket takes too little")
-        else:
-            caller.send(self._down.buffer, result & OFFSET)
-            written_ns = self._clock()
-            self._observe_down((written_ns - now_ns) // 1000)
-            if not self._first_audio_ns:
-                self._first_audio_ns = written_ns
-            due = self._playout.write(samples, written_ns)
-            over = self._conversation.agent_audio(samples, written_ns)
-            if over:
-                self._emit_all(over, written_ns)
-            if due:
-                self._send_mark(caller)
-        return True
-
-    def _send_mark(self, caller: Leg, *, turn_over: bool = False) -> None:
-        name = self._playout.due_mark(turn_over=turn_over)
-        if name is not None:
-            caller.send_text(twilio.mark(self.stream_sid, name))
-
-    def _send_probe(self, caller: Leg, now_ns: int) -> None:
-        name = self._playout.due_probe(now_ns)
-        if name is not None:
-            caller.send_text(twilio.mark(self.stream_sid, name))
-
-    def _hold(self, ulaw: bytes, now_ns: int) -> None:
-        """Agent audio that comes before it may leave."""
-        if not self._held.add(ulaw):
-            self._drop_down(f"{HELD_S} s wait for the stream to start")
-            return
-        self._emit_all(self._conversation.agent_audio(len(ulaw), now_ns, playing=False), now_ns)
-
-    def _let_speak(self, caller: Leg) -> None:
-        """Agent audio may leave from now on, what waited with the first write."""
-        self._outlet = caller
-        self._send_probe(caller, self._clock())
-        held = self._held.take()
-        if not held:
-            return
-        head = twilio.media_head(self.stream_sid)
-        for start, end in _slices(len(held), _WHOLE):
-            caller.send_text(head + b64encode(held[start:end]) + twilio.MEDIA_TAIL)
-        self._first_audio_ns = self._clock()
-        self._playout.write(len(held), self._first_audio_ns)
-        self._conversation.released(self._first_audio_ns, self._playout.end_ns)
-        self._send_mark(caller, turn_over=True)
 
     def _on_model(self, message: gemini.ServerMessage, now_ns: int) -> None:
         """Everything one frame says, in the order in which it makes sense."""
@@ -264,10 +209,10 @@ class CallSession:
             self._interrupt(now_ns)
         for part in message.audio:
             audio = gemini.standard_base64(part)
-            for start, end in _slices(len(audio), self._down.max_chars):
+            for start, end in _slices(len(audio), self._agent.longest):
                 if now_ns < self._turns.stale_until_ns:
                     self.tally.dropped_down += 1
-                elif not self._send_down(audio, start, end, now_ns):
+                elif not self._play(audio, start, end, now_ns):
                     raise PeerError("inlineData.data is not base64")
         if message.input_text:
             self._emit_all(conversation.caller_text(message.input_text, now_ns), now_ns)
@@ -275,8 +220,7 @@ class CallSession:
             self._emit_all(conversation.agent_text(message.output_text, now_ns), now_ns)
         if message.generation_complete or message.turn_complete:
             self._turns.generated()
-            if self._outlet is not None:
-                self._send_mark(self._outlet, turn_over=True)
+            self._agent.mark_end()
         if message.turn_complete:
             self._turns.complete(now_ns, self._playout.end_ns)
         if message.prompt_tokens >= 0:
@@ -290,11 +234,9 @@ class CallSession:
     def _interrupt(self, now_ns: int) -> None:
         """The model heard the caller speak over the agent: silence, in this very call stack."""
         turn = self._conversation.interrupt(now_ns)
-        discarded_ns = self._playout.clear(now_ns) + len(self._held.take()) * _NS_PER_SAMPLE
-        if self._outlet is not None:
-            self._outlet.send_text(twilio.clear(self.stream_sid))
+        discarded_ns = self._agent.silence(now_ns)
         flush_us = (self._clock() - now_ns) // 1000
-        self._down.reset()
+        self._agent.forget()
         self.desk.interrupted()
         if turn is not None:
             self.tally.interruptions += 1
@@ -348,7 +290,7 @@ class CallSession:
     @property
     def unplayed_ms(self) -> int:
         """Agent audio that waits."""
-        return len(self._held) // 8
+        return len(self._agent.held) // 8
 
     def attach_caller(self, leg: Leg) -> None:
         """Twilio's socket is open and presented the token."""
@@ -370,7 +312,7 @@ class CallSession:
         self.state = advance(self.state, Event.STREAM_STARTED)
         self.start_ns = now_ns
         self.stream_sid = message.stream_sid
-        self._down.address(twilio.media_head(message.stream_sid))
+        self._agent.address(message.stream_sid)
         self._conversation.stream_started(now_ns)
         self._greeting.stream_started(now_ns)
         if not self._greeting.waits:
@@ -397,8 +339,7 @@ class CallSession:
                 self._emit_all(self._conversation.finish(now_ns), now_ns)
             if self._conversation.heard.waiting:
                 self._emit_all(self._conversation.settle(now_ns), now_ns)
-            if self._outlet is not None:
-                self._send_probe(self._outlet, now_ns)
+            self._agent.probe(now_ns)
             self.desk.tick(now_ns, self._model)
             if self.desk.farewell.asked and self._farewell_is_over(now_ns):
                 self.end(EndReason.AGENT_ENDED, "", now_ns)
@@ -418,6 +359,10 @@ class CallSession:
             self._let_speak(caller)
         if withheld and self.state is State.LIVE:
             self._go_live(now_ns)
+
+    def _let_speak(self, caller: Leg) -> None:
+        self._agent.outlet = caller
+        self._agent.release()
 
     def answer_tool(self, tool_call_id: str, response: dict[str, Any], now_ns: int) -> Outcome:
         """A function's answer came from the control plane."""
@@ -440,7 +385,8 @@ class CallSession:
         self.end_reason = reason
         if self.start_ns:  # else nobody was there to hear the greeting: no words, no turn
             self._emit_all(self._conversation.end(now_ns), now_ns)
-        first_audio_ms = (self._first_audio_ns - self.start_ns) // 1_000_000 if self._first_audio_ns else -1
+        first_ns = self._agent.first_ns
+        first_audio_ms = (first_ns - self.start_ns) // 1_000_000 if first_ns else -1
         self.tally.agent_samples = self._playout.sent
         self.summary = self.tally.summary(
             first_audio_ms=first_audio_ms, setup_ms=self._setup_ms, prewarmed=self._prewarmed
@@ -450,7 +396,7 @@ class CallSession:
             self._model.close(CloseCode.NORMAL, "")
         if self._caller is not None:
             self._caller.close(*CLOSES[reason])
-        self._model = self._caller = self._outlet = None
+        self._model = self._caller = self._agent.outlet = None
         self._expect_caller(b"", b"")
         self._ended(self)
 

@@ -123,7 +123,7 @@ async def test_the_greeting_waits_for_the_callee_and_leaves_at_once(plane: Plane
     caller = await plane.dial(prepared.stream_url)
     session = plane.server.node.find(workflow_id)
     assert session is not None
-    await eventually(lambda: _true(len(session[0]._held) == 8000))
+    await eventually(lambda: _true(session[0].unplayed_ms == 1000))
     caller.start()
     await caller.until(lambda: caller.of("mark"))
     assert [message["event"] for message in caller.messages] == ["media", "mark"]

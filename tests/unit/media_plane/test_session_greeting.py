@@ -10,7 +10,7 @@ import numpy as np
 from media_plane.call.greeting import GreetingMode
 from media_plane.dsp.g711 import compress, mean_level
 from media_plane.wire.events import EndReason, StreamEnded, TurnCompleted
-from tests.unit.media_plane.test_session import Scene
+from tests.support.scene import Scene
 
 VOICE = compress(np.round(6000 * np.sin(np.arange(160) * 0.3)).astype(np.int16)).tobytes()
 HUSH = b"\xff" * 160

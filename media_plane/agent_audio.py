@@ -1,0 +1,147 @@
+"""AgentAudio: the model's voice on its way to the caller. Like the session it never awaits.
+
+`play` is the frame's road: kernel, Twilio's socket, the ledger, in one stack. Audio waits in one place,
+`held`, and only until it may leave; a mark follows it where the ledger asks for one; `silence` takes back
+what has not been played.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+
+from media_plane.call.conversation import Conversation
+from media_plane.call.playout import Playout
+from media_plane.call.tally import Tally
+from media_plane.call.waiting import WaitingAudio
+from media_plane.dsp.codec import OFFSET, Downlink
+from media_plane.leg import Leg
+from media_plane.wire import twilio
+from media_plane.wire.events import Body
+
+HELD_S = 60  # of agent audio, before it may leave: longer than any greeting
+_WHOLE = 24_000  # bytes of μ-law a message when much is sent at once: 3 s, 32 kB as base64
+_NS_PER_SAMPLE = 125_000  # 8 kHz
+
+Emit = Callable[[Iterable[Body], int], None]
+Drop = Callable[[str], None]
+
+
+class AgentAudio:
+    """`outlet`: the caller's leg, as soon as agent audio may leave. `first_ns`: when the first of it was
+    written; 0: none was. `drop` is told of every message that cannot be sent, with the reason."""
+
+    __slots__ = (
+        *("_clock", "_conversation", "_down", "_drop", "_emit", "_observe", "_playout", "_stream_sid"),
+        *("first_ns", "held", "outlet"),
+    )
+
+    def __init__(
+        self,
+        down: Downlink,
+        playout: Playout,
+        conversation: Conversation,
+        tally: Tally,
+        *,
+        clock: Callable[[], int],
+        emit: Emit,
+        drop: Drop,
+    ) -> None:
+        self.outlet: Leg | None = None
+        self.first_ns = 0
+        self.held = WaitingAudio(HELD_S)
+        self._down = down
+        self._playout = playout
+        self._conversation = conversation
+        self._observe = tally.down_latency.observe
+        self._clock = clock
+        self._emit = emit
+        self._drop = drop
+        self._stream_sid = ""
+
+    def address(self, stream_sid: str) -> None:
+        """The stream has started."""
+        self._stream_sid = stream_sid
+        self._down.address(twilio.media_head(stream_sid))
+
+    def expect(self, before: bytes, after: bytes) -> None:
+        """What stands around the audio in the model's frames from now on."""
+        self._down.expect(before, after)
+
+    def play(self, data: bytes, start: int, end: int, now_ns: int) -> bool:
+        """Decode one part of agent audio, in a frame read at `now_ns`, and send it.
+
+        False: it is not plain base64 (SHAPED: or the frame has another shape), and nothing was done.
+        """
+        result = self._down.decode(data, start, end)
+        if result <= 0:
+            return result == 0
+        samples = result >> 32
+        caller = self.outlet
+        if caller is None:
+            self._hold(self._down.ulaw(samples), now_ns)
+        elif caller.congested:
+            self._drop("Twilio's socket takes too little")
+        else:
+            caller.send(self._down.buffer, result & OFFSET)
+            written_ns = self._clock()
+            self._observe((written_ns - now_ns) // 1000)
+            if not self.first_ns:
+                self.first_ns = written_ns
+            due = self._playout.write(samples, written_ns)
+            over = self._conversation.agent_audio(samples, written_ns)
+            if over:
+                self._emit(over, written_ns)
+            if due:
+                self._send_mark(self._playout.due_mark())
+        return True
+
+    @property
+    def longest(self) -> int:
+        """Characters of base64 that `play` takes at once."""
+        return self._down.max_chars
+
+    def release(self) -> None:
+        """Agent audio may leave from now on: what waited goes with the first write."""
+        self.probe(self._clock())
+        held = self.held.take()
+        if not held or self.outlet is None:
+            return
+        head = twilio.media_head(self._stream_sid)
+        for start in range(0, len(held), _WHOLE):
+            self.outlet.send_text(head + b64encode(held[start : start + _WHOLE]) + twilio.MEDIA_TAIL)
+        self.first_ns = self._clock()
+        self._playout.write(len(held), self.first_ns)
+        self._conversation.released(self.first_ns, self._playout.end_ns)
+        self.mark_end()
+
+    def mark_end(self) -> None:
+        """A turn's last audio was written."""
+        if self.outlet is not None:
+            self._send_mark(self._playout.due_mark(turn_over=True))
+
+    def probe(self, now_ns: int) -> None:
+        """Learn how long a mark is on its way, when that is due."""
+        if self.outlet is not None:
+            self._send_mark(self._playout.due_probe(now_ns))
+
+    def silence(self, now_ns: int) -> int:
+        """Nothing more is played, of what was sent and what waited; returns how much that is, in ns."""
+        discarded_ns = self._playout.clear(now_ns) + len(self.held.take()) * _NS_PER_SAMPLE
+        if self.outlet is not None:
+            self.outlet.send_text(twilio.clear(self._stream_sid))
+        return discarded_ns
+
+    def forget(self) -> None:
+        """What comes next does not continue the audio so far."""
+        self._down.reset()
+
+    def _hold(self, ulaw: bytes, now_ns: int) -> None:
+        if not self.held.add(ulaw):
+            self._drop(f"{HELD_S} s wait for the stream to start")
+            return
+        self._emit(self._conversation.agent_audio(len(ulaw), now_ns, playing=False), now_ns)
+
+    def _send_mark(self, name: str | None) -> None:
+        if name is not None and self.outlet is not None:
+            self.outlet.send_text(twilio.mark(self._stream_sid, name))
