@@ -39,7 +39,7 @@ from media_plane.settings import Settings
 from protos.voiceplane.media.v1 import media_pb2, media_pb2_grpc
 
 AT_ONCE = 250
-EXPIRES_S = 1
+EXPIRES_S = 2
 WARM_UP = 0.4  # of the calls: until what is bounded is full
 TRACED_BYTES, RESIDENT_BYTES = 16, 512  # a call, at most
 _SETTLE_S = 20.0
@@ -91,15 +91,18 @@ class Bench:
 
     async def _call(self, *, expires: bool) -> None:
         workflow_id = f"call-{uuid4()}"
-        await self._stub.PrepareCall(
-            media_pb2.PrepareCallRequest(
-                workflow_id=workflow_id,
-                stream_token=f"token-{uuid4().hex}",
-                agent=media_pb2.AgentConfig(system_prompt=PROMPT, greeting=GREETING),
-                expires_in_s=EXPIRES_S if expires else 60,
-            ),
-            timeout=30,
+        request = media_pb2.PrepareCallRequest(
+            workflow_id=workflow_id,
+            stream_token=f"token-{uuid4().hex}",
+            agent=media_pb2.AgentConfig(system_prompt=PROMPT, greeting=GREETING),
+            expires_in_s=EXPIRES_S if expires else 60,
         )
+        try:
+            await self._stub.PrepareCall(request, timeout=60)
+        except grpc.aio.AioRpcError as error:
+            # On a machine this busy it has expired while its session was being opened: nobody answered it.
+            if not expires or error.code() is not grpc.StatusCode.ALREADY_EXISTS:
+                raise
         if expires:
             return
         found = self._node.find(workflow_id)
