@@ -158,7 +158,11 @@ async def test_the_result_tells_who_said_what_and_how_fast(
     workflow_id = new_workflow_id()
     await repository.write(
         workflow_id,
-        Batch([segment(1), segment(2, speaker="caller", start_ms=950)], [turn(1)], {"setup_ms": 85}),
+        Batch(
+            [segment(1, unheard_text="And bye."), segment(2, speaker="caller", start_ms=950)],
+            [turn(1)],
+            {"setup_ms": 85},
+        ),
     )
     await repository.finish(finished(workflow_id, CallStatus.FAILED, EndReason.MODEL_FAILED))
 
@@ -167,6 +171,7 @@ async def test_the_result_tells_who_said_what_and_how_fast(
     assert (result.status, result.end_reason) == (pb.CALL_STATUS_FAILED, "model_failed")
     assert result.duration_seconds == 60.0
     speakers = [line.speaker for line in result.transcript]
+    assert [line.unheard_text for line in result.transcript] == ["And bye.", ""]
     assert speakers == [events.SPEAKER_AGENT, events.SPEAKER_CALLER]
     assert result.turns[0].response_ms == 800
     assert result.media.setup_ms == 85
