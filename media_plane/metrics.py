@@ -161,7 +161,7 @@ class LoopCollector(Collector):
         yield _gauge(
             "voiceplane_media_gc_tracked_objects",
             "Objects the collector would look at: those made since the start",
-            self._collection.tracked(),
+            self._collection.tracked,
         )
 
 

@@ -19,6 +19,7 @@ from media_plane.errors import CallRefused, ModelFailure
 from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_tools import Function, declared
 from media_plane.session import CallConfig, CallSession
+from media_plane.totals import total
 from media_plane.wire.events import CallEvent, EndReason, MediaSummary
 from media_plane.wire.gemini_notes import Telling, telling
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
@@ -146,19 +147,21 @@ class Node:
 
     def tally(self) -> Tally:
         """Counts over all calls, those that are over and those that are not."""
-        total = Tally()
-        total.add(self._tally)
-        for session in self.sessions:
-            total.add(session.tally)
-        return total
+        return total([self._tally, *(session.tally for session in self.sessions)])
+
+    @property
+    def hello_samples(self) -> int:
+        """Of all calls' tallies."""
+        return self._tally.hello_samples + sum(session.tally.hello_samples for session in self.sessions)
 
     def tool_counts(self) -> ToolCounts:
         """The model's function calls, over all calls."""
-        total = ToolCounts()
-        total.add(self._tool_counts)
+        counts = ToolCounts()
+        counts.add(self._tool_counts)
         for session in self.sessions:
-            total.add(session.desk.counts)
-        return total
+            if session.config.tools:
+                counts.add(session.desk.counts)
+        return counts
 
     def find(self, workflow_id: str) -> tuple[CallSession, str] | None:
         call = self._calls.get(workflow_id)

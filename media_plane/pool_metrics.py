@@ -82,7 +82,7 @@ class PoolCollector(Collector):
         yield CounterMetricFamily(
             "voiceplane_media_hello_seconds",
             "Caller audio that a greeting answered, not sent to the model",
-            value=self._node.tally().hello_samples / 8000,
+            value=self._node.hello_samples / 8000,
         )
 
 

@@ -38,7 +38,7 @@ from media_plane.settings import Resampler, Settings
 
 log = structlog.get_logger(__name__)
 
-_SWITCH_S = 0.0005  # how long another thread (metrics, gRPC's poller) may keep the loop from the GIL
+_SWITCH_S = 0.0001  # how long another thread (metrics, gRPC's poller) may keep the loop from the GIL
 _TOKEN_S = 5.0  # for the first access token; without one the node serves, and its calls fail
 _FLUSH_S = 3.0  # for the last events, once calls are over
 

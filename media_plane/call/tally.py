@@ -34,6 +34,10 @@ class Tally:
         self.up_latency.merge(other.up_latency)
         self.down_latency.merge(other.down_latency)
         self.response.merge(other.response)
+        self.add_counts(other)
+
+    def add_counts(self, other: Tally) -> None:
+        """Everything but the histograms."""
         self.caller_samples += other.caller_samples
         self.agent_samples += other.agent_samples
         self.hello_samples += other.hello_samples

@@ -55,6 +55,7 @@ class Collection:
         self.pauses = [Histogram(), Histogram(), Histogram()]  # µs, by generation
         self._schedule = Schedule(now_ns)
         self._began_ns = 0
+        self._survivors = 0
 
     def take_over(self) -> None:
         """What exists now lives as long as the process."""
@@ -73,12 +74,14 @@ class Collection:
         generation = self._schedule.due(gc.get_count()[0], busy, now_ns)
         if generation != NOTHING:
             gc.collect(generation)
+            self._survivors = len(gc.get_objects())
             self._schedule.collected(generation, now_ns)
 
-    @staticmethod
-    def tracked() -> int:
-        """Objects the collector would look at, without the frozen ones."""
-        return len(gc.get_objects())
+    @property
+    def tracked(self) -> int:
+        """Objects the collector would look at, about: those that the last collection left, and those made and
+        not freed since. (To count them one by one would keep the loop for milliseconds.)"""
+        return self._survivors + gc.get_count()[0]
 
     def _observe(self, phase: str, info: dict[str, int]) -> None:
         if phase == "start":

@@ -62,15 +62,15 @@ def test_the_collector_runs_only_when_told_and_tells_how_long_it_took(collection
     knots = [Knot() for _ in range(20_000)]
     del knots
     assert [pause.frames for pause in collection.pauses] == before
-    assert collection.tracked() >= 20_000
+    assert collection.tracked >= 20_000
     collection.run(busy=True, now_ns=1)
     assert [pause.frames for pause in collection.pauses] == [before[0] + 1, before[1], before[2]]
-    assert collection.tracked() < 20_000
+    assert collection.tracked < 20_000
 
 
 def test_what_exists_at_the_start_is_not_looked_at_again(collection: Collection) -> None:
     assert gc.get_freeze_count() > 10_000
-    assert collection.tracked() < 10_000
+    assert collection.tracked < 10_000
 
 
 def test_the_interpreter_gets_its_collector_back() -> None:
