@@ -1,4 +1,4 @@
-"""Sums over many calls, fast enough to be made while they talk: who makes them keeps the loop from the GIL."""
+"""Sums over many calls, fast enough to be made while they talk: whoever makes them keeps the GIL."""
 
 from __future__ import annotations
 
