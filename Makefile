@@ -33,8 +33,8 @@ test: install  ## every test, against the real embedded servers
 up: install  ## the whole stack in the foreground, until Ctrl-C
 	@$(BIN)/voiceplane up $(ARGS)
 
-bench: install  ## measure the media plane beside its references; writes bench/results/
-	@$(BIN)/python -m bench $(ARGS)
+bench: install  ## measure the media plane beside its references; ARGS=gate holds it to the baseline
+	@$(BIN)/voiceplane bench $(or $(ARGS),all)
 
 lint: install  ## ruff: style and formatting
 	@$(BIN)/ruff check .

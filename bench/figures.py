@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 PRODUCT = "voiceplane"
 
@@ -34,9 +35,19 @@ class Figure:
         return {name: ratio for name, ratio in found.items() if ratio is not None}
 
 
+class Measured(Protocol):
+    """What one part of the bench found."""
+
+    figures: list[Figure]
+    runs: list[dict[str, object]]
+    notes: list[str]
+    unreliable: set[str]
+    tables: dict[str, list[dict[str, object]]]
+
+
 @dataclass
 class Result:
-    """One run of the bench: where, when and how it was made, and its figures."""
+    """What the bench measured: where, when and how, part by part."""
 
     about: dict[str, object]
     figures: list[Figure]
@@ -45,38 +56,57 @@ class Result:
     unreliable: set[str] = field(default_factory=set)  # keys of figures that the notes throw doubt on
     # What is no single figure: resamplers, ceiling, steady, hygiene, scaling, tls; each a list of rows.
     tables: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+    # Part -> its command, commit and time, and the keys of its figures and the names of its tables.
+    parts: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def figure(self, key: str) -> Figure | None:
         return next((figure for figure in self.figures if figure.key == key), None)
 
-    def replace(self, newer: Result) -> None:
-        """Take its figures and tables in place of those of the same name; what is new comes on top."""
-        fresh = {figure.key: figure for figure in newer.figures}
-        known = {figure.key for figure in self.figures}
-        self.figures = [fresh.get(figure.key, figure) for figure in self.figures]
-        self.figures += [figure for figure in newer.figures if figure.key not in known]
-        self.unreliable = self.unreliable - fresh.keys() | newer.unreliable
-        self.runs += newer.runs
-        self.notes += newer.notes
-        self.tables |= newer.tables
+    def take(self, part: str, made: Mapping[str, object], measured: Measured) -> None:
+        """Add what a part found, in place of what the same part found before. `made`: when and how."""
+        self._drop(part)
+        fresh = {figure.key for figure in measured.figures}
+        self.figures = [figure for figure in self.figures if figure.key not in fresh] + measured.figures
+        self.unreliable = self.unreliable - fresh | measured.unreliable
+        self.runs += [{"part": part, **run} for run in measured.runs]
+        self.notes += [f"{part}: {note}" for note in measured.notes]
+        self.tables |= measured.tables
+        self.parts[part] = {**made, "figures": sorted(fresh), "tables": sorted(measured.tables)}
 
-    def write(self, path: Path) -> None:
+    def _drop(self, part: str) -> None:
+        before = self.parts.pop(part, None)
+        if before is None:
+            return
+        figures, tables = before.get("figures"), before.get("tables")
+        gone = set(figures) if isinstance(figures, list) else set()
+        self.figures = [figure for figure in self.figures if figure.key not in gone]
+        self.unreliable -= gone
+        self.runs = [run for run in self.runs if run.get("part") != part]
+        self.notes = [note for note in self.notes if not note.startswith(f"{part}: ")]
+        for table in tables if isinstance(tables, list) else []:
+            self.tables.pop(table, None)
+
+    def to_json(self) -> str:
         content = {
             "about": self.about,
+            "parts": self.parts,
             "notes": self.notes,
             "unreliable": sorted(self.unreliable),
             "figures": [_rounded({**asdict(figure), "ratios": figure.ratios}) for figure in self.figures],
             "tables": _rounded(self.tables),
             "runs": _rounded(self.runs),
         }
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+    def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        path.write_text(self.to_json(), encoding="utf-8")
 
 
 def read(path: Path) -> Result:
     """A result file as `Result.write` wrote it."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         figures = [
             Figure(figure["key"], figure["title"], figure["unit"], figure["values"])
             for figure in content["figures"]
@@ -88,6 +118,7 @@ def read(path: Path) -> Result:
             content["runs"],
             set(content["unreliable"]),
             content.get("tables", {}),
+            content.get("parts", {}),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadResult(f"{path}: {error!r}") from error

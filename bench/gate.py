@@ -1,8 +1,8 @@
 """Does a result hold what a baseline promises? By ratios to a reference of the same run, on any machine.
 
-A baseline file is `{"figures": [{"figure", "against", "baseline", "tolerance", "reason"}]}`: the product's
-value of `figure` over that of the reference `against` (or the bare value, when `against` is null) may be at
-most `baseline` × `tolerance`. All figures are better when smaller.
+A baseline file is `{"figures": [Line's fields, …]}`: the product's value of `figure` over that of the
+reference `against` (or the bare value, when `against` is null) may be at most `baseline` × `tolerance`. All
+figures are better when smaller. bench.calibration makes such a file from repeated runs.
 
 A figure of a run that was unreliable, because the machine was busy with something else, cannot fail; nor is
 it called good.
@@ -24,7 +24,10 @@ class Line:
     against: str | None
     baseline: float
     tolerance: float  # a factor
-    reason: str  # of the tolerance
+    reason: str  # of the floor, or of the fixed limit
+    floor: float = 1.0  # the tolerance is never less: what other machines need beside this one's spread
+    fixed: bool = False  # the limit is the design's, not what runs reached
+    seen: Sequence[float] = ()  # the least and the greatest of the runs that the baseline was made from
 
     @property
     def limit(self) -> float:
@@ -60,16 +63,16 @@ class Verdict:
 def load(path: Path) -> list[Line]:
     """Raises BadResult when the file is not a baseline."""
     try:
-        return [Line(**line) for line in json.loads(path.read_text())["figures"]]
+        return [Line(**line) for line in json.loads(path.read_text(encoding="utf-8"))["figures"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadResult(f"{path}: {error!r}") from error
 
 
 def judge(result: Result, lines: Sequence[Line]) -> list[Verdict]:
-    return [Verdict(line, _value(result, line), line.figure not in result.unreliable) for line in lines]
+    return [Verdict(line, value_of(result, line), line.figure not in result.unreliable) for line in lines]
 
 
-def _value(result: Result, line: Line) -> float | None:
+def value_of(result: Result, line: Line) -> float | None:
     figure = result.figure(line.figure)
     if figure is None:
         return None

@@ -1,4 +1,4 @@
-"""`python -m bench --short` as CI runs it, on its quick half and with limits that leave no doubt."""
+"""`voiceplane bench gate` as CI runs it, on its quick half and with limits that leave no doubt."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ def test_the_gate_decides_the_exit_status_and_names_the_line(
     # A line of the other part is not asked for, so it is not missed.
     other = line | {"figure": "delay_up_p50_ms@20", "against": "sdk_bridge"}
     baseline.write_text(json.dumps({"figures": [line, other]}))
-    command = [sys.executable, "-m", "bench", "--short", "--only", "micro"]
+    command = [sys.executable, "-m", "bench", "gate", "--only", "micro"]
     done = subprocess.run(
         [*command, "--baseline", str(baseline), "--out", str(out)],
         capture_output=True,
@@ -37,5 +37,5 @@ def test_the_gate_decides_the_exit_status_and_names_the_line(
     assert says in done.stderr
     assert "delay_up" not in done.stderr
     result = json.loads(out.read_text())
-    assert result["about"]["command"].startswith("python -m bench --short --only micro")
-    assert ("micro was measured twice; its figures are the second time's" in result["notes"]) is (status == 1)
+    assert result["about"]["command"].startswith("voiceplane bench gate --only micro")
+    assert ("micro: measured twice; its figures are the second time's" in result["notes"]) is (status == 1)

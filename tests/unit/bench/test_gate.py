@@ -64,13 +64,17 @@ def test_a_figure_of_an_unreliable_run_neither_fails_nor_holds() -> None:
 
 
 def test_what_is_measured_again_takes_the_place_of_what_was() -> None:
-    first = result(delay=6.0)
-    first.unreliable.add("delay_up_p50_ms@20")
-    second = Result({}, [result().figures[0]], ["measured twice"], [{"system": "relay"}])
-    first.replace(second)
-    assert failed(first) == []
+    first = Result({}, [])
+    first.take(
+        "load", {}, Result({}, [result(delay=6.0).figures[0]], ["late"], [{"run": 1}], {"delay_up_p50_ms@20"})
+    )
+    first.take("micro", {}, Result({}, [result().figures[1]], ["busy"]))
+    first.take("load", {}, Result({}, [result().figures[0]], [], [{"run": 2}]))
+    assert {figure.key for figure in first.figures} == {"delay_up_p50_ms@20", "kernel_up_us"}
+    assert failed(first) == ["lost_frames_up@20"]  # which was not measured
     assert not first.unreliable
-    assert first.notes == ["measured twice"]
+    assert first.notes == ["micro: busy"]
+    assert first.runs == [{"part": "load", "run": 2}]
 
 
 def test_a_slower_machine_changes_no_verdict() -> None:

@@ -1,0 +1,1 @@
+"""A result's charts. `bench.charts.draw.draw(result)` makes all that its content allows."""
