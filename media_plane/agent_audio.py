@@ -136,6 +136,11 @@ class AgentAudio:
         """What comes next does not continue the audio so far."""
         self._down.reset()
 
+    def let_go(self) -> None:
+        """The call is over: hold nothing of who made this, so that counting references frees the call."""
+        self.outlet = None
+        self._emit = self._drop = _nobody
+
     def _hold(self, ulaw: bytes, now_ns: int) -> None:
         if not self.held.add(ulaw):
             self._drop(f"{HELD_S} s wait for the stream to start")
@@ -145,3 +150,7 @@ class AgentAudio:
     def _send_mark(self, name: str | None) -> None:
         if name is not None and self.outlet is not None:
             self.outlet.send_text(twilio.mark(self._stream_sid, name))
+
+
+def _nobody(*_: object) -> None:
+    """Whom a call that is over tells."""

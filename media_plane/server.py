@@ -44,10 +44,12 @@ _FLUSH_S = 3.0  # for the last events, once calls are over
 
 
 class MediaServer:
-    """One media node. `start`, then `run` until SIGTERM."""
+    """One media node. `start`, then `run` until SIGTERM. `owns_process`: nothing else runs in this process,
+    and garbage may be collected at the times that suit this node."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, owns_process: bool = False) -> None:
         self._settings = settings
+        self._owns_process = owns_process
         self._codecs = _codecs(settings)
         # One connection attempt a time and no silent retries: the outbox and the registry decide when to
         # retry.
@@ -120,6 +122,8 @@ class MediaServer:
         if self._credentials is not None:
             self._tasks.append(asyncio.create_task(self._credentials.run(), name="credentials"))
         await self._sdk.load()
+        if self._owns_process:
+            self._collection.take_over()
         self._beat.start()
         self._watchdog.start()
         return {
@@ -157,10 +161,6 @@ class MediaServer:
         await self._redis.aclose()
         log.info("stopped")
 
-    def take_over_collection(self) -> None:
-        """From now on garbage is collected between frames; what exists is never looked at again."""
-        self._collection.take_over()
-
     def _between_frames(self, now_ns: int) -> None:
         self._collection.run(self.node.busy, now_ns)
 
@@ -192,9 +192,8 @@ async def serve(settings: Settings, lifeline_fd: int | None = None) -> None:
     """One media node from start to end; `lifeline_fd` as of `MediaServer.run`."""
     logs.configure(settings.environment, settings.log_level)
     sys.setswitchinterval(_SWITCH_S)
-    server = MediaServer(settings)
+    server = MediaServer(settings, owns_process=True)
     endpoints = await server.start()
-    server.take_over_collection()
     log.info("serving", node_id=server.node.id, **endpoints)
     _say_ready(endpoints)
     await server.run(lifeline_fd)

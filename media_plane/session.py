@@ -139,7 +139,6 @@ class CallSession:
         elif offset := result & OFFSET:
             model.send(self._up.buffer, offset)
             self._observe_up((self._clock() - now_ns) // 1000)
-        self.tally.caller_samples += result >> 32 & 0xFFFF
         return True
 
     def _send_up_slowly(self, audio: bytes, now_ns: int) -> None:
@@ -387,6 +386,7 @@ class CallSession:
             self._emit_all(self._conversation.end(now_ns), now_ns)
         first_ns = self._agent.first_ns
         first_audio_ms = (first_ns - self.start_ns) // 1_000_000 if first_ns else -1
+        self.tally.caller_samples = self._up.samples
         self.tally.agent_samples = self._playout.sent
         self.summary = self.tally.summary(
             first_audio_ms=first_audio_ms, setup_ms=self._setup_ms, prewarmed=self._prewarmed
@@ -396,9 +396,11 @@ class CallSession:
             self._model.close(CloseCode.NORMAL, "")
         if self._caller is not None:
             self._caller.close(*CLOSES[reason])
-        self._model = self._caller = self._agent.outlet = None
+        self._model = self._caller = None
         self._expect_caller(b"", b"")
         self._ended(self)
+        self._agent.let_go()
+        self.desk.let_go()
 
     def _expect_caller(self, before: bytes, after: bytes) -> None:
         self._up.expect(before, after)

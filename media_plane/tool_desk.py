@@ -54,6 +54,10 @@ class ToolDesk:
         self._do(actions, now_ns, model)
         return outcome
 
+    def let_go(self) -> None:
+        """As of AgentAudio."""
+        self._emit = _nobody
+
     def tick(self, now_ns: int, model: Leg | None) -> None:
         deadline_ns = self._tools.deadline_ns
         if deadline_ns and now_ns >= deadline_ns:
@@ -87,3 +91,7 @@ class ToolDesk:
                     late=action.late,
                 )
             self._emit(action, now_ns)
+
+
+def _nobody(*_: object) -> None:
+    """Whom a call that is over tells."""

@@ -28,6 +28,5 @@ def merged(histograms: Sequence[Histogram]) -> Histogram:
     if histograms:
         counts = np.add.reduce([np.frombuffer(histogram.counts, np.uint64) for histogram in histograms])
         one.counts = array("Q", counts.tobytes())
-        one.total_us = sum(histogram.total_us for histogram in histograms)
         one.max_us = max(histogram.max_us for histogram in histograms)
     return one

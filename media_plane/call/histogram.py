@@ -1,6 +1,7 @@
 """Latencies in log-linear buckets: eight to every doubling, so that a percentile is right to within 12 %.
 
-An observation is one table look-up and one addition, and leaves nothing for the garbage collector.
+An observation is one table look-up and one addition, and leaves nothing for the garbage collector. The total
+is told from the buckets, to within 6 %.
 """
 
 from __future__ import annotations
@@ -34,21 +35,20 @@ def upper_edge(index: int) -> int:
 
 
 _FAST = array("B", (bucket(micros) for micros in range(4096)))
+_MIDDLE = [0.0, *((upper_edge(i - 1) + upper_edge(i) - 1) / 2 for i in range(1, BUCKETS))]  # µs
 
 
 class Histogram:
     """Counts of microseconds. `counts` may be read at any time, from any thread: counts only grow."""
 
-    __slots__ = ("counts", "max_us", "total_us")
+    __slots__ = ("counts", "max_us")
 
     def __init__(self) -> None:
         self.counts = array("Q", bytes(8 * BUCKETS))
         self.max_us = 0
-        self.total_us = 0
 
     def observe(self, micros: int) -> None:
         self.counts[_FAST[micros] if micros < 4096 else bucket(micros)] += 1
-        self.total_us += micros
         if micros > self.max_us:
             self.max_us = micros
 
@@ -56,8 +56,12 @@ class Histogram:
         for index, count in enumerate(other.counts):
             if count:
                 self.counts[index] += count
-        self.total_us += other.total_us
         self.max_us = max(self.max_us, other.max_us)
+
+    @property
+    def total_us(self) -> int:
+        """The sum of all observations, about: each counts as its bucket's middle."""
+        return round(sum(count * _MIDDLE[index] for index, count in enumerate(self.counts) if count))
 
     @property
     def frames(self) -> int:

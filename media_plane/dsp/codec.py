@@ -30,6 +30,10 @@ class Uplink(Protocol):
     max_chars: int  # longer payloads are refused
     speech: SpeechDetector  # knows of all audio that was encoded
 
+    @property
+    def samples(self) -> int:
+        """8 kHz samples encoded so far."""
+
     def encode(self, data: bytes, start: int, end: int, now_ns: int, /) -> int:
         """Caller audio, data[start:end], of a message read at `now_ns`.
 
@@ -151,6 +155,10 @@ class KernelUplink:
         self._state.expect(before, after)
         self.speech.move(self._registers())
         self.encode = partial(self._kernel, self._work.array, self._state.array)
+
+    @property
+    def samples(self) -> int:
+        return int(self._registers()[kernels.SAMPLES])
 
     def _registers(self) -> NDArray[np.int64]:
         return self._state.array[: kernels.REGISTERS].view(np.int64)

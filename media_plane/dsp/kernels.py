@@ -63,7 +63,7 @@ SHAPED = -1  # as `start`: find the audio by the message's shape
 _UP_FLOATS = 4 * _UP_HISTORY
 _DOWN_FLOATS = 4 * 3 * _DOWN_HISTORY
 _CARRY = 8  # up to 5 bytes of three samples that are not whole yet; the last byte says how many
-REGISTERS = 8 * 8  # eight int64: what `speech` knows of the caller
+REGISTERS = 9 * 8  # nine int64: what `speech` knows of the caller, and how much came
 UP_SIZES = REGISTERS + _UP_FLOATS
 UP_8K_SIZES = REGISTERS  # nothing is resampled, so no audio is remembered
 DOWN_SIZES = _DOWN_FLOATS + _CARRY
@@ -87,7 +87,7 @@ MAX_SHAPE = 60_000  # before and after
 _MAX_DIGITS = 19
 
 # Registers.
-SPEAKING, STARTED_NS, STOPPED_NS, SINCE_NS, NOISE, VOICED, FIRST_NS, VOICED_NS = range(8)
+SPEAKING, STARTED_NS, STOPPED_NS, SINCE_NS, NOISE, VOICED, FIRST_NS, VOICED_NS, SAMPLES = range(9)
 QUIETEST_SPEECH = 160  # of 32124, mean absolute amplitude: about -46 dBFS
 FIRST_NOISE = 40.0  # 12 dB below it
 _OVER_NOISE = 4.0  # 12 dB
@@ -326,7 +326,9 @@ def uplink(work, state, data, start, end, now_ns):
     for i in range(_UP_HISTORY):
         history[i] = x[n + i]
     level = np.int64(total // n)
-    _hear(state[:REGISTERS].view(np.int64), level, n * _NS_PER_SAMPLE, now_ns)
+    registers = state[:REGISTERS].view(np.int64)
+    registers[SAMPLES] += n
+    _hear(registers, level, n * _NS_PER_SAMPLE, now_ns)
     message = work[AUDIO_AT + _AUDIO :]
     begin = _write(message, _head(shape), 3, work[AUDIO_AT : AUDIO_AT + 4 * n], 4 * n)
     return (level << 48) | (n << 32) | (AUDIO_AT + _AUDIO + begin)
@@ -357,7 +359,9 @@ def uplink_8k(work, state, data, start, end, now_ns):
     for i in range(n):
         total += abs(np.int32(pcm[i]))
     level = np.int64(total // n)
-    _hear(state[:REGISTERS].view(np.int64), level, n * _NS_PER_SAMPLE, now_ns)
+    registers = state[:REGISTERS].view(np.int64)
+    registers[SAMPLES] += n
+    _hear(registers, level, n * _NS_PER_SAMPLE, now_ns)
     message = work[AUDIO_AT + _AUDIO :]
     begin = _write(message, _head(shape), 3, work[AUDIO_AT : AUDIO_AT + 2 * n], 2 * n)
     return (level << 48) | (n << 32) | (AUDIO_AT + _AUDIO + begin)

@@ -86,6 +86,7 @@ class PlainUplink:
     def __init__(self, buffer: bytearray, head: bytes, resampler: Resampler) -> None:
         self.buffer = buffer
         self.speech = SpeechDetector()
+        self.samples = 0
         self._head = head
         self._resampler = resampler
 
@@ -99,6 +100,7 @@ class PlainUplink:
         pcm = expand(ulaw)
         level = int(np.abs(pcm.astype(np.int32)).sum()) // len(pcm)
         self.speech.frame(level, len(pcm) * _NS_PER_SAMPLE, now_ns)
+        self.samples += len(pcm)
         resampled = self._resampler.process(pcm)
         offset = _write(self.buffer, self._head, resampled.tobytes(), b'"}}}') if len(resampled) else 0
         return (level << 48) | (len(ulaw) << 32) | offset

@@ -19,13 +19,13 @@ from media_plane.dsp import kernels
 class SpeechDetector:
     """Fed with the level of every frame, in order, by a kernel or by `frame`.
 
-    `registers`: int64[8], an uplink's; without them it has its own.
+    `registers`: int64[9], an uplink's; without them it has its own.
     """
 
     __slots__ = ("_registers",)
 
     def __init__(self, registers: NDArray[np.int64] | None = None) -> None:
-        self._registers = np.zeros(8, np.int64) if registers is None else registers
+        self._registers = np.zeros(kernels.REGISTERS // 8, np.int64) if registers is None else registers
         self._registers.view(np.float64)[kernels.NOISE] = kernels.FIRST_NOISE
 
     @property

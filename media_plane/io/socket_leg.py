@@ -105,7 +105,9 @@ class SocketLeg(WSListener):
         # Only picows closes without our asking or the peer's: on a frame that breaks the protocol.
         misbehaved = shake is not None and shake.recv is None
         self._tell_closed(code, reason, monotonic_ns(), misbehaved=misbehaved)
+        # What this holds of the socket and the call would else be freed by the garbage collector alone.
         self._transport = None
+        self.send = self.on_message = _nowhere
 
     def pause_writing(self) -> None:
         self.congested = True
@@ -141,3 +143,7 @@ class SocketLeg(WSListener):
 
 
 _ECHOED = {code.value for code in WSCloseCode} - {0, 1006}
+
+
+def _nowhere(message: object, at: int) -> None:
+    """Instead of a socket, or of a session, that is gone."""

@@ -12,10 +12,10 @@ from time import perf_counter_ns
 
 from media_plane.call.histogram import Histogram
 
-_YOUNG = 5_000  # objects made and not freed since the last collection: about 100 µs of one
+_YOUNG = 2_000  # objects made and not freed since the last collection: less than a millisecond of one
 _MIDDLE_EVERY = 20  # young collections
 _FULL_EVERY_NS = 60_000_000_000  # at most, and only while there is no call
-_FULL_AT_LAST = 200  # middle collections without a full one, on a node that is never idle
+_FULL_AT_LAST = 100  # middle collections without a full one, on a node that is never idle
 NOTHING = -1
 
 

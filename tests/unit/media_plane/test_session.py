@@ -11,6 +11,7 @@ import pytest
 from media_plane.agent_audio import HELD_S
 from media_plane.call.lifecycle import State
 from media_plane.errors import ModelFailure, PeerError
+from media_plane.session import CallSession
 from media_plane.wire.events import (
     DtmfReceived,
     EndReason,
@@ -421,3 +422,27 @@ def test_a_call_leaves_nothing_for_the_garbage_collector_in_its_frames() -> None
     # A handful is the test's own; a frame in a hundred that left something would show.
     assert max(left) < 10
     assert len(marks) > 30
+
+
+def test_a_call_that_is_over_is_freed_without_the_garbage_collector() -> None:
+    def live() -> None:
+        scene = Scene("Good day!")
+        scene.media()
+        scene.speak(40)
+        scene.content(outputTranscription={"text": "Hello"}, turnComplete=True)
+        scene.twilio(event="stop", streamSid=SID)
+        assert scene.ended == [scene.session]
+        scene.session._clock = scene.session._agent._clock = int  # the scene's own knots
+        scene.ended.clear()
+
+    def sessions() -> int:
+        return sum(isinstance(each, CallSession) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = sessions()
+        live()
+        assert sessions() == before
+    finally:
+        gc.enable()

@@ -18,7 +18,7 @@ def test_young_objects_are_collected_when_there_are_many_and_older_ones_every_tw
     schedule = Schedule(0)
     done = []
     for second in range(1, 64):
-        generation = schedule.due(made=5_000, busy=True, now_ns=second * S)
+        generation = schedule.due(made=2_000, busy=True, now_ns=second * S)
         schedule.collected(generation, second * S)
         done.append(generation)
     assert done == ([0] * 20 + [1]) * 3
@@ -36,8 +36,8 @@ def test_the_oldest_generation_waits_until_nobody_is_on_the_line() -> None:
 def test_a_node_that_is_never_idle_is_collected_whole_at_last() -> None:
     schedule = Schedule(0)
     generations = []
-    for _ in range(21 * 200 + 1):
-        generations.append(schedule.due(made=5_000, busy=True, now_ns=0))
+    for _ in range(21 * 100 + 1):
+        generations.append(schedule.due(made=2_000, busy=True, now_ns=0))
         schedule.collected(generations[-1], 0)
     assert generations.count(2) == 1
     assert generations[-1] == 2
