@@ -100,6 +100,8 @@ BARS: Final[tuple[Bar, ...]] = (
     Bar("objects_per_frame_down", None, 0),
     Bar("steady_full_collections", None, 0),
     Bar("steady_objects_per_frame", None, 0),
+    # Of 100 calls: under 1 kB for each minute of a call. One byte a frame would be 450 kB a minute.
+    Bar("steady_rss_kb_per_min", None, 100),
     Bar("rss_kb_per_call@50", None, 150),
 )
 

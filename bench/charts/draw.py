@@ -8,6 +8,9 @@ from typing import Final
 import matplotlib as mpl
 
 from bench.charts import delay, style
+from bench.charts.ceiling import ceiling
+from bench.charts.resamplers import resamplers
+from bench.charts.steady import steady
 from bench.charts.style import Chart
 from bench.figures import Result
 
@@ -15,6 +18,9 @@ _CHARTS: Final[tuple[Callable[[Result], list[Chart]], ...]] = (
     delay.by_calls,
     delay.percentiles,
     delay.cpu,
+    ceiling,
+    steady,
+    resamplers,
 )
 
 

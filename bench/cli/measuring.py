@@ -81,13 +81,28 @@ def run(part: str, measure: Measure, *, as_json: bool, out: Path | None, into: P
 
 
 def run_all(parts: dict[str, Measure], *, as_json: bool, out: Path | None, into: Path | None) -> None:
-    """Measure parts one after another, writing the file after each: a long run cut short has its first."""
+    """Measure parts one after another, writing the file after each: a long run cut short has its first.
+
+    A part that fails says so, also in the result, and the next one is measured; the exit status tells.
+    """
+    failed = []
     with or_give_up():
         result = read(into) if into is not None and into.exists() else new()
         for part, measure in parts.items():
-            add(result, part, measure)
+            try:
+                add(result, part, measure)
+            except (ChildFailed, LoadFailed, BadResult) as error:
+                failed.append(f"{part}: {error}")
+                result.notes.append(f"{part}: could not be measured this time")
+                console.print(f"{part} failed: {error}", style="red", highlight=False, markup=False)
+                continue
             write(result, out, into)
+        if len(failed) == len(parts):
+            raise BadResult("; ".join(failed))
+        write(result, out, into)
         present(result, as_json=as_json)
+        if failed:
+            raise BadResult("; ".join(failed))
 
 
 def new() -> Result:
