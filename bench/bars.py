@@ -49,6 +49,7 @@ class Judged:
     value: float | None  # the ratio, or the bare value; None: not measured
     reliable: bool = True
     load_limited: bool = False  # the load gave out before the product did
+    cut_short: bool = False  # no more were tried, so the value is only known to be at least this
 
     @property
     def met(self) -> bool | None:
@@ -58,6 +59,8 @@ class Judged:
         bar = self.bar
         if self.load_limited and bar.at_least and bar.against is None:
             return True  # the bar asks for this many calls only where the load side keeps up
+        if self.cut_short and bar.at_least and self.value < bar.limit:
+            return None
         return self.value >= bar.limit if bar.at_least else self.value <= bar.limit
 
     def __str__(self) -> str:
@@ -71,7 +74,7 @@ class Judged:
         if self.value is None:
             return "not measured"
         if self.met is None:
-            return "unreliable"
+            return "unreliable" if not self.reliable else "no more were tried"
         if not self.met:
             return "MISSED"
         held = self.value >= self.bar.limit if self.bar.at_least else True
@@ -121,10 +124,11 @@ def _judged(result: Result, bar: Bar) -> Judged:
     if figure is None:
         return Judged(bar, None)
     value = figure.values.get(PRODUCT) if bar.against is None else figure.ratio(bar.against)
-    return Judged(bar, value, bar.figure not in result.unreliable, _load_limited(result, bar))
+    ends = _ends(result) if bar.figure == "ceiling_calls" else ""
+    return Judged(bar, value, bar.figure not in result.unreliable, ends == "load", ends in ("cap", "time"))
 
 
-def _load_limited(result: Result, bar: Bar) -> bool:
-    """Whether the load, not the product, ended the product's climb to its ceiling."""
-    rows = result.tables.get("ceiling", []) if bar.figure == "ceiling_calls" else []
-    return any(row.get("system") == PRODUCT and row.get("load_limited") is True for row in rows)
+def _ends(result: Result) -> str:
+    """What ended the product's climb to its ceiling."""
+    rows = [row for row in result.tables.get("ceiling", []) if row.get("system") == PRODUCT]
+    return str(rows[0].get("limited_by")) if rows else ""

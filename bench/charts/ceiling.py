@@ -33,8 +33,9 @@ def ceiling(result: Result) -> list[Chart]:
         Chart(
             "ceiling",
             "Calls one core carries",
-            "With the 99th percentile of added delay at most 20 ms each way and nothing lost; behind the "
-            "number, what ended the climb: delay, loss, or something that is not the system's doing.",
+            "With the 99th percentile of added delay at most 20 ms each way and nothing lost; what is already "
+            "later than that with a single call is granted its own delay on top. Behind the number, what ended "
+            "the climb.",
             drawing,
         )
     ]

@@ -71,7 +71,9 @@ def test_a_missed_bar_says_so_and_an_unmeasured_one_is_not_judged() -> None:
 def test_four_hundred_calls_are_asked_for_only_where_the_load_keeps_up() -> None:
     result = made()
     assert judged(result)["ceiling_calls None"].word == "met: load-limited"
-    result.tables["ceiling"][0]["load_limited"] = False
+    result.tables["ceiling"][0]["limited_by"] = "cap"
+    assert judged(result)["ceiling_calls None"].word == "no more were tried"
+    result.tables["ceiling"][0]["limited_by"] = "delay"
     assert judged(result)["ceiling_calls None"].word == "MISSED"
 
 
