@@ -33,9 +33,9 @@ def ceiling(result: Result) -> list[Chart]:
         Chart(
             "ceiling",
             "Calls one core carries",
-            "With the 99th percentile of added delay at most 20 ms each way and nothing lost; what is already "
-            "later than that with a single call is granted its own delay on top. Behind the number, what ended "
-            "the climb.",
+            "With the 99th percentile of added delay at most 20 ms each way and nothing lost; what is "
+            "already later than that with a single call is granted its own delay on top. Behind the "
+            "number, what ended the climb.",
             drawing,
         )
     ]
