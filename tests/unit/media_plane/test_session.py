@@ -436,7 +436,7 @@ def test_a_call_that_is_over_is_freed_without_the_garbage_collector() -> None:
         scene.ended.clear()
 
     def sessions() -> int:
-        return sum(isinstance(each, CallSession) for each in gc.get_objects())
+        return sum(type(each) is CallSession for each in gc.get_objects())
 
     gc.collect()
     gc.disable()
