@@ -26,7 +26,8 @@ from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 
 log = structlog.get_logger(__name__)
 
-_TICK_S = 0.1
+_TICK_S = 0.1  # each session's
+_SLICES = 5  # of the sessions, one after another: all at once would keep the loop for milliseconds
 _REMEMBERED = 2000  # calls that are over
 
 
@@ -128,6 +129,7 @@ class Node:
         self._idle = asyncio.Event()
         self._idle.set()
         self._ticker: asyncio.TimerHandle | None = None
+        self._slice = 0
 
     # -- what others ask --
 
@@ -297,14 +299,15 @@ class Node:
     def _start_ticking(self) -> None:
         """One timer for all calls, and none when there is no call."""
         if self._ticker is None:
-            self._ticker = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
+            self._ticker = asyncio.get_running_loop().call_later(_TICK_S / _SLICES, self._tick)
 
     def _tick(self) -> None:
         self._ticker = None
         if self._calls:
             self._start_ticking()
         now_ns = monotonic_ns()
-        for session in self.sessions:
+        self._slice = (self._slice + 1) % _SLICES
+        for session in self.sessions[self._slice :: _SLICES]:
             session.tick(now_ns)
 
     async def drain(self, grace_s: float) -> None:

@@ -338,10 +338,12 @@ class CallSession:
                 self._emit_all(self._conversation.finish(now_ns), now_ns)
             if self._conversation.heard.waiting:
                 self._emit_all(self._conversation.settle(now_ns), now_ns)
-            self._agent.probe(now_ns)
-            self.desk.tick(now_ns, self._model)
-            if self.desk.farewell.asked and self._farewell_is_over(now_ns):
-                self.end(EndReason.AGENT_ENDED, "", now_ns)
+            if now_ns >= self._playout.end_ns:
+                self._agent.probe(now_ns)
+            if self.config.tools:
+                self.desk.tick(now_ns, self._model)
+                if self.desk.farewell.asked and self._farewell_is_over(now_ns):
+                    self.end(EndReason.AGENT_ENDED, "", now_ns)
         elif not self.start_ns and now_ns >= self.config.expires_at_ns:
             self.end(EndReason.EXPIRED, "no stream came in time", now_ns)
 
