@@ -40,7 +40,7 @@ class Bar:
         """A value of what the bar limits: a bare number, a multiple, or a fraction when it is small."""
         if self.against is None:
             return f"{value:.3g}"
-        return f"1/{1 / value:.0f}" if 0 < value < 0.1 else f"{value:.2g} ×"
+        return f"1/{1 / value:.0f}" if 0 < value < 0.1 else f"{value:.3g} ×"
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class AgentAudio:
     def let_go(self) -> None:
         """The call is over: hold nothing of who made this, so that counting references frees the call."""
         self.outlet = None
-        self._emit = self._drop = _nobody
+        self._emit = self._drop = nobody
 
     def _hold(self, ulaw: bytes, now_ns: int) -> None:
         if not self.held.add(ulaw):
@@ -152,5 +152,5 @@ class AgentAudio:
             self.outlet.send_text(twilio.mark(self._stream_sid, name))
 
 
-def _nobody(*_: object) -> None:
+def nobody(*_: object) -> None:
     """Whom a call that is over tells."""

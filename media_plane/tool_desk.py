@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from media_plane.agent_audio import nobody
 from media_plane.call.farewell import Farewell
 from media_plane.call.tools import Action, Outcome, Respond, Tool, ToolCounts, Tools
 from media_plane.leg import Leg
@@ -56,7 +57,7 @@ class ToolDesk:
 
     def let_go(self) -> None:
         """As of AgentAudio."""
-        self._emit = _nobody
+        self._emit = nobody
 
     def tick(self, now_ns: int, model: Leg | None) -> None:
         deadline_ns = self._tools.deadline_ns
@@ -91,7 +92,3 @@ class ToolDesk:
                     late=action.late,
                 )
             self._emit(action, now_ns)
-
-
-def _nobody(*_: object) -> None:
-    """Whom a call that is over tells."""

@@ -28,9 +28,6 @@ def audio_head(rate: int) -> bytes:
     return b'{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=%d","data":"' % rate
 
 
-AUDIO_HEAD = audio_head(16000)
-
-
 @dataclass(slots=True)
 class ServerMessage:
     """Everything one frame said. `audio`: base64 of 24 kHz PCM as it came, one item a part, in order."""

@@ -21,7 +21,6 @@ class Telling(Enum):
     """How a note reaches the model."""
 
     CLIENT_CONTENT = "as a turn that is not complete"  # it interrupts, so only when the model is silent
-    REALTIME_TEXT = "as text within the caller's turn"  # only between activityStart and activityEnd
     NEVER = "not at all"
 
 
@@ -43,8 +42,6 @@ def heard_note(heard: str, unheard: str, heard_ms: int, how: Telling) -> bytes |
     if how is Telling.CLIENT_CONTENT:
         turn = f'{{"role":"user","parts":[{{"text":{words}}}]}}'
         return f'{{"clientContent":{{"turns":[{turn}],"turnComplete":false}}}}'.encode()
-    if how is Telling.REALTIME_TEXT:
-        return f'{{"realtimeInput":{{"text":{words}}}}}'.encode()
     return None
 
 

@@ -45,7 +45,7 @@ async def test_frames_written_from_one_buffer_all_arrive_whole(tmp_path: Path) -
         user = User()
         await open_session(endpoint, user, SETUP)
         work = KernelCodecs()
-        up = work.uplink(gemini.AUDIO_HEAD)
+        up = work.uplink(gemini.audio_head(16000))
         sent = []
         for value in range(500):
             payload = b64encode(np.full(160, value % 256, np.uint8).tobytes())

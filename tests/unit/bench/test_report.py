@@ -98,7 +98,7 @@ def test_the_short_table_stands_between_the_readmes_markers_and_nothing_else_cha
     assert text.endswith(f"{brief.END}\nafter\n")
     assert "old" not in text
     assert "0.15 / 0.6" in text
-    assert "**≥ 4 × SDK bridge: 3.3 ×, MISSED**" in text
+    assert "**≥ 4 × SDK bridge: 3.33 ×, MISSED**" in text
 
 
 def test_a_readme_without_markers_is_left_alone(tmp_path: Path) -> None:

@@ -117,7 +117,8 @@ def test_nonsense_is_refused_with_the_field_s_name(data: bytes, reason: str) -> 
 def test_the_audio_we_send_is_what_the_sdk_sends() -> None:
     theirs = json.loads(golden("client-audio-16k"))["realtime_input"]["audio"]
     pcm = base64.urlsafe_b64decode(theirs["data"])
-    ours = json.loads(gemini.AUDIO_HEAD + base64.b64encode(pcm) + gemini.AUDIO_TAIL)["realtimeInput"]["audio"]
+    message = gemini.audio_head(16000) + base64.b64encode(pcm) + gemini.AUDIO_TAIL
+    ours = json.loads(message)["realtimeInput"]["audio"]
     assert ours == {"mimeType": theirs["mime_type"], "data": base64.b64encode(pcm).decode()}
 
 
