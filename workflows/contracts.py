@@ -67,6 +67,7 @@ class CallParams:
     tools: int = 0  # how many; what they are is in Redis, because their headers hold secrets
     # What the call asks of its model besides: ProtoJSON of voiceplane.agents.v1.AgentSettings.
     agent: dict[str, Any] = field(default_factory=dict)
+    principal: str = ""  # whose call it is: the API key's id, for caps and audit
 
 
 # -- signals, update, query ----------------------------------------------------------------------------------
@@ -110,6 +111,31 @@ class Terminate:
     """Signal `terminate`: somebody asks for the call's end."""
 
     reason: str = ""
+
+
+@dataclass
+class SendDtmf:
+    """Update `send_dtmf`: press keys for the callee. Answers (CallView) when Twilio was told to play them.
+
+    Its validator refuses with an ApplicationError of type `ERRORS.not_live` (no stream runs) or
+    `ERRORS.busy` (keys or a transfer are under way).
+    """
+
+    digits: str  # 1 to 64 of 0-9 * # A-D, and w: half a second of silence
+
+
+@dataclass
+class TransferRequest:
+    """Update `transfer`: hand the callee over to a person. Answers (CallView) when the transfer has begun.
+
+    Its validator refuses as that of `send_dtmf` does. How the transfer went is told by the call's events and
+    its result.
+    """
+
+    to: str  # E.164
+    mode: str = "cold"  # cold: the callee is sent there; warm: the person hears `summary` first
+    summary: str = ""  # of the call so far, spoken to the person; warm only, at most 2000 bytes
+    timeout_s: int = 30  # how long the person's telephone rings before the agent takes the callee back, 5-120
 
 
 @dataclass
@@ -167,6 +193,7 @@ class Dial:
     phone_number: str
     max_duration_seconds: int
     started_at: str  # of the workflow: reconciliation looks at Twilio calls created since
+    principal: str = ""  # as in CallParams
 
 
 @dataclass
@@ -202,6 +229,7 @@ class RecordStatus:
     stream_sid: str = ""
     stream_url: str = ""
     answered_at: str = ""
+    node_id: str = ""  # media node that holds the call's session
 
 
 @dataclass
@@ -258,7 +286,11 @@ class ErrorTypes:
     dial_refused: str = "DialRefused"  # Twilio said no for good: bad number, geo permission, credentials
     no_node: str = "NoMediaNode"
     model_refused: str = "ModelRefused"  # the model's setup was refused for good
-    non_retryable: list[str] = field(default_factory=lambda: ["DialRefused", "ModelRefused", "ToolsUnusable"])
+    not_live: str = "CallNotLive"  # of an update: the call has no stream that it could be done to
+    busy: str = "CallBusy"  # of an update: another one that it would cut short is under way
+    non_retryable: list[str] = field(
+        default_factory=lambda: ["DialRefused", "PolicyRefused", "ModelRefused", "ToolsUnusable"]
+    )
 
 
 ERRORS = ErrorTypes()
