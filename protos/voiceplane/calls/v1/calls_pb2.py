@@ -22,41 +22,72 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from protos.voiceplane.agents.v1 import agents_pb2 as protos_dot_voiceplane_dot_agents_dot_v1_dot_agents__pb2
 from protos.voiceplane.events.v1 import events_pb2 as protos_dot_voiceplane_dot_events_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&protos/voiceplane/calls/v1/calls.proto\x12\x13voiceplane.calls.v1\x1a(protos/voiceplane/agents/v1/agents.proto\x1a(protos/voiceplane/events/v1/events.proto\"\xcf\x01\n\x11\x43reateCallRequest\x12\x14\n\x0cphone_number\x18\x01 \x01(\t\x12\x10\n\x08greeting\x18\x02 \x01(\t\x12\x15\n\rsystem_prompt\x18\x03 \x01(\t\x12\x1c\n\x14max_duration_seconds\x18\x04 \x01(\r\x12\x12\n\ntools_json\x18\x14 \x01(\t\x12\x15\n\rgreeting_mode\x18\x1e \x01(\t\x12\x32\n\x05\x61gent\x18\n \x01(\x0b\x32#.voiceplane.agents.v1.AgentSettings\"\x80\x01\n\x12\x43reateCallResponse\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x14\n\x0cphone_number\x18\x03 \x01(\t\x12/\n\x06status\x18\x04 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\"%\n\x0eGetCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x8e\x01\n\x04\x43\x61ll\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\x12\x18\n\x10transcript_count\x18\x03 \x01(\r\x12\x14\n\x0cphone_number\x18\x04 \x01(\t\x12\x10\n\x08greeting\x18\x05 \x01(\t\";\n\x14TerminateCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"H\n\x15TerminateCallResponse\x12/\n\x06status\x18\x01 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\"+\n\x14GetCallResultRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x9b\x01\n\x0eTranscriptLine\x12.\n\x07speaker\x18\x01 \x01(\x0e\x32\x1d.voiceplane.events.v1.Speaker\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08start_ms\x18\x03 \x01(\x03\x12\x0e\n\x06\x65nd_ms\x18\x04 \x01(\x03\x12\x13\n\x0binterrupted\x18\x05 \x01(\x08\x12\x14\n\x0cunheard_text\x18\x06 \x01(\t\"\xa0\x02\n\nCallResult\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\x12\x12\n\nend_reason\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\x12\x37\n\ntranscript\x18\x05 \x03(\x0b\x32#.voiceplane.calls.v1.TranscriptLine\x12\x31\n\x05media\x18\x06 \x01(\x0b\x32\".voiceplane.events.v1.MediaSummary\x12\x32\n\x05turns\x18\x07 \x03(\x0b\x32#.voiceplane.events.v1.TurnCompleted\"<\n\x10WatchCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_entry\x18\x02 \x01(\t\"R\n\x11WatchCallResponse\x12\r\n\x05\x65ntry\x18\x01 \x01(\t\x12.\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1f.voiceplane.events.v1.CallEvent*\xf8\x01\n\nCallStatus\x12\x1b\n\x17\x43\x41LL_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43\x41LL_STATUS_INITIATED\x10\x01\x12\x17\n\x13\x43\x41LL_STATUS_RINGING\x10\x02\x12\x1b\n\x17\x43\x41LL_STATUS_IN_PROGRESS\x10\x03\x12\x19\n\x15\x43\x41LL_STATUS_COMPLETED\x10\x04\x12\x14\n\x10\x43\x41LL_STATUS_BUSY\x10\x05\x12\x19\n\x15\x43\x41LL_STATUS_NO_ANSWER\x10\x06\x12\x16\n\x12\x43\x41LL_STATUS_FAILED\x10\x07\x12\x18\n\x14\x43\x41LL_STATUS_CANCELED\x10\x08\x32\xda\x03\n\x0b\x43\x61llService\x12]\n\nCreateCall\x12&.voiceplane.calls.v1.CreateCallRequest\x1a\'.voiceplane.calls.v1.CreateCallResponse\x12I\n\x07GetCall\x12#.voiceplane.calls.v1.GetCallRequest\x1a\x19.voiceplane.calls.v1.Call\x12\x66\n\rTerminateCall\x12).voiceplane.calls.v1.TerminateCallRequest\x1a*.voiceplane.calls.v1.TerminateCallResponse\x12[\n\rGetCallResult\x12).voiceplane.calls.v1.GetCallResultRequest\x1a\x1f.voiceplane.calls.v1.CallResult\x12\\\n\tWatchCall\x12%.voiceplane.calls.v1.WatchCallRequest\x1a&.voiceplane.calls.v1.WatchCallResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&protos/voiceplane/calls/v1/calls.proto\x12\x13voiceplane.calls.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(protos/voiceplane/agents/v1/agents.proto\x1a(protos/voiceplane/events/v1/events.proto\"\x8f\x03\n\x11\x43reateCallRequest\x12\x14\n\x0cphone_number\x18\x01 \x01(\t\x12\x10\n\x08greeting\x18\x02 \x01(\t\x12\x15\n\rsystem_prompt\x18\x03 \x01(\t\x12\x1c\n\x14max_duration_seconds\x18\x04 \x01(\r\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x32\n\x05\x61gent\x18\n \x01(\x0b\x32#.voiceplane.agents.v1.AgentSettings\x12\x12\n\nagent_name\x18\x0b \x01(\t\x12\x15\n\ragent_version\x18\x0c \x01(\r\x12H\n\tvariables\x18\r \x03(\x0b\x32\x35.voiceplane.calls.v1.CreateCallRequest.VariablesEntry\x12\x12\n\ntools_json\x18\x14 \x01(\t\x12\x15\n\rgreeting_mode\x18\x1e \x01(\t\x1a\x30\n\x0eVariablesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x80\x01\n\x12\x43reateCallResponse\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x14\n\x0cphone_number\x18\x03 \x01(\t\x12/\n\x06status\x18\x04 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\"%\n\x0eGetCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\xcb\x02\n\x04\x43\x61ll\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\x12\x18\n\x10transcript_count\x18\x03 \x01(\r\x12\x14\n\x0cphone_number\x18\x04 \x01(\t\x12\x10\n\x08greeting\x18\x05 \x01(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswered_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nend_reason\x18\t \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\n \x01(\x01\"\xe9\x01\n\x10ListCallsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x31\n\x08statuses\x18\x03 \x03(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\x12\x14\n\x0cphone_number\x18\x04 \x01(\t\x12\x31\n\rcreated_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x11ListCallsResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.voiceplane.calls.v1.Call\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x14TerminateCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"H\n\x15TerminateCallResponse\x12/\n\x06status\x18\x01 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\"+\n\x14GetCallResultRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x9b\x01\n\x0eTranscriptLine\x12.\n\x07speaker\x18\x01 \x01(\x0e\x32\x1d.voiceplane.events.v1.Speaker\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08start_ms\x18\x03 \x01(\x03\x12\x0e\n\x06\x65nd_ms\x18\x04 \x01(\x03\x12\x13\n\x0binterrupted\x18\x05 \x01(\x08\x12\x14\n\x0cunheard_text\x18\x06 \x01(\t\"\xa0\x02\n\nCallResult\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\x12\x12\n\nend_reason\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\x12\x37\n\ntranscript\x18\x05 \x03(\x0b\x32#.voiceplane.calls.v1.TranscriptLine\x12\x31\n\x05media\x18\x06 \x01(\x0b\x32\".voiceplane.events.v1.MediaSummary\x12\x32\n\x05turns\x18\x07 \x03(\x0b\x32#.voiceplane.events.v1.TurnCompleted\"X\n\x10WatchCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x17\n\x0b\x61\x66ter_entry\x18\x02 \x01(\tB\x02\x18\x01\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x04\"\xd6\x01\n\x11WatchCallResponse\x12\x11\n\x05\x65ntry\x18\x01 \x01(\tB\x02\x18\x01\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x30\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1f.voiceplane.events.v1.CallEventH\x00\x12\x31\n\x06status\x18\x04 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatusH\x00\x12/\n\x05\x65nded\x18\x05 \x01(\x0b\x32\x1e.voiceplane.calls.v1.CallEndedH\x00\x42\x06\n\x04item\"y\n\tCallEnded\x12/\n\x06status\x18\x01 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\x12\x12\n\nend_reason\x18\x02 \x01(\t\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01\"a\n\x0fSendTextRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12+\n\x04mode\x18\x03 \x01(\x0e\x32\x1d.voiceplane.calls.v1.TextMode\"\x12\n\x10SendTextResponse\"6\n\x0fSendDtmfRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64igits\x18\x02 \x01(\t\"C\n\x10SendDtmfResponse\x12/\n\x06status\x18\x01 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus\"\x91\x01\n\x13TransferCallRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\n\n\x02to\x18\x02 \x01(\t\x12/\n\x04mode\x18\x03 \x01(\x0e\x32!.voiceplane.calls.v1.TransferMode\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x17\n\x0ftimeout_seconds\x18\x05 \x01(\r\"G\n\x14TransferCallResponse\x12/\n\x06status\x18\x01 \x01(\x0e\x32\x1f.voiceplane.calls.v1.CallStatus*\xf8\x01\n\nCallStatus\x12\x1b\n\x17\x43\x41LL_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43\x41LL_STATUS_INITIATED\x10\x01\x12\x17\n\x13\x43\x41LL_STATUS_RINGING\x10\x02\x12\x1b\n\x17\x43\x41LL_STATUS_IN_PROGRESS\x10\x03\x12\x19\n\x15\x43\x41LL_STATUS_COMPLETED\x10\x04\x12\x14\n\x10\x43\x41LL_STATUS_BUSY\x10\x05\x12\x19\n\x15\x43\x41LL_STATUS_NO_ANSWER\x10\x06\x12\x16\n\x12\x43\x41LL_STATUS_FAILED\x10\x07\x12\x18\n\x14\x43\x41LL_STATUS_CANCELED\x10\x08*R\n\x08TextMode\x12\x19\n\x15TEXT_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fTEXT_MODE_SPEAK\x10\x01\x12\x16\n\x12TEXT_MODE_INSTRUCT\x10\x02*]\n\x0cTransferMode\x12\x1d\n\x19TRANSFER_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12TRANSFER_MODE_COLD\x10\x01\x12\x16\n\x12TRANSFER_MODE_WARM\x10\x02\x32\xcd\x06\n\x0b\x43\x61llService\x12]\n\nCreateCall\x12&.voiceplane.calls.v1.CreateCallRequest\x1a\'.voiceplane.calls.v1.CreateCallResponse\x12I\n\x07GetCall\x12#.voiceplane.calls.v1.GetCallRequest\x1a\x19.voiceplane.calls.v1.Call\x12Z\n\tListCalls\x12%.voiceplane.calls.v1.ListCallsRequest\x1a&.voiceplane.calls.v1.ListCallsResponse\x12\x66\n\rTerminateCall\x12).voiceplane.calls.v1.TerminateCallRequest\x1a*.voiceplane.calls.v1.TerminateCallResponse\x12[\n\rGetCallResult\x12).voiceplane.calls.v1.GetCallResultRequest\x1a\x1f.voiceplane.calls.v1.CallResult\x12\\\n\tWatchCall\x12%.voiceplane.calls.v1.WatchCallRequest\x1a&.voiceplane.calls.v1.WatchCallResponse0\x01\x12W\n\x08SendText\x12$.voiceplane.calls.v1.SendTextRequest\x1a%.voiceplane.calls.v1.SendTextResponse\x12W\n\x08SendDtmf\x12$.voiceplane.calls.v1.SendDtmfRequest\x1a%.voiceplane.calls.v1.SendDtmfResponse\x12\x63\n\x0cTransferCall\x12(.voiceplane.calls.v1.TransferCallRequest\x1a).voiceplane.calls.v1.TransferCallResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.voiceplane.calls.v1.calls_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CALLSTATUS']._serialized_start=1448
-  _globals['_CALLSTATUS']._serialized_end=1696
-  _globals['_CREATECALLREQUEST']._serialized_start=148
-  _globals['_CREATECALLREQUEST']._serialized_end=355
-  _globals['_CREATECALLRESPONSE']._serialized_start=358
-  _globals['_CREATECALLRESPONSE']._serialized_end=486
-  _globals['_GETCALLREQUEST']._serialized_start=488
-  _globals['_GETCALLREQUEST']._serialized_end=525
-  _globals['_CALL']._serialized_start=528
-  _globals['_CALL']._serialized_end=670
-  _globals['_TERMINATECALLREQUEST']._serialized_start=672
-  _globals['_TERMINATECALLREQUEST']._serialized_end=731
-  _globals['_TERMINATECALLRESPONSE']._serialized_start=733
-  _globals['_TERMINATECALLRESPONSE']._serialized_end=805
-  _globals['_GETCALLRESULTREQUEST']._serialized_start=807
-  _globals['_GETCALLRESULTREQUEST']._serialized_end=850
-  _globals['_TRANSCRIPTLINE']._serialized_start=853
-  _globals['_TRANSCRIPTLINE']._serialized_end=1008
-  _globals['_CALLRESULT']._serialized_start=1011
-  _globals['_CALLRESULT']._serialized_end=1299
-  _globals['_WATCHCALLREQUEST']._serialized_start=1301
-  _globals['_WATCHCALLREQUEST']._serialized_end=1361
-  _globals['_WATCHCALLRESPONSE']._serialized_start=1363
-  _globals['_WATCHCALLRESPONSE']._serialized_end=1445
-  _globals['_CALLSERVICE']._serialized_start=1699
-  _globals['_CALLSERVICE']._serialized_end=2173
+  _globals['_CREATECALLREQUEST_VARIABLESENTRY']._loaded_options = None
+  _globals['_CREATECALLREQUEST_VARIABLESENTRY']._serialized_options = b'8\001'
+  _globals['_WATCHCALLREQUEST'].fields_by_name['after_entry']._loaded_options = None
+  _globals['_WATCHCALLREQUEST'].fields_by_name['after_entry']._serialized_options = b'\030\001'
+  _globals['_WATCHCALLRESPONSE'].fields_by_name['entry']._loaded_options = None
+  _globals['_WATCHCALLRESPONSE'].fields_by_name['entry']._serialized_options = b'\030\001'
+  _globals['_CALLSTATUS']._serialized_start=2935
+  _globals['_CALLSTATUS']._serialized_end=3183
+  _globals['_TEXTMODE']._serialized_start=3185
+  _globals['_TEXTMODE']._serialized_end=3267
+  _globals['_TRANSFERMODE']._serialized_start=3269
+  _globals['_TRANSFERMODE']._serialized_end=3362
+  _globals['_CREATECALLREQUEST']._serialized_start=181
+  _globals['_CREATECALLREQUEST']._serialized_end=580
+  _globals['_CREATECALLREQUEST_VARIABLESENTRY']._serialized_start=532
+  _globals['_CREATECALLREQUEST_VARIABLESENTRY']._serialized_end=580
+  _globals['_CREATECALLRESPONSE']._serialized_start=583
+  _globals['_CREATECALLRESPONSE']._serialized_end=711
+  _globals['_GETCALLREQUEST']._serialized_start=713
+  _globals['_GETCALLREQUEST']._serialized_end=750
+  _globals['_CALL']._serialized_start=753
+  _globals['_CALL']._serialized_end=1084
+  _globals['_LISTCALLSREQUEST']._serialized_start=1087
+  _globals['_LISTCALLSREQUEST']._serialized_end=1320
+  _globals['_LISTCALLSRESPONSE']._serialized_start=1322
+  _globals['_LISTCALLSRESPONSE']._serialized_end=1408
+  _globals['_TERMINATECALLREQUEST']._serialized_start=1410
+  _globals['_TERMINATECALLREQUEST']._serialized_end=1469
+  _globals['_TERMINATECALLRESPONSE']._serialized_start=1471
+  _globals['_TERMINATECALLRESPONSE']._serialized_end=1543
+  _globals['_GETCALLRESULTREQUEST']._serialized_start=1545
+  _globals['_GETCALLRESULTREQUEST']._serialized_end=1588
+  _globals['_TRANSCRIPTLINE']._serialized_start=1591
+  _globals['_TRANSCRIPTLINE']._serialized_end=1746
+  _globals['_CALLRESULT']._serialized_start=1749
+  _globals['_CALLRESULT']._serialized_end=2037
+  _globals['_WATCHCALLREQUEST']._serialized_start=2039
+  _globals['_WATCHCALLREQUEST']._serialized_end=2127
+  _globals['_WATCHCALLRESPONSE']._serialized_start=2130
+  _globals['_WATCHCALLRESPONSE']._serialized_end=2344
+  _globals['_CALLENDED']._serialized_start=2346
+  _globals['_CALLENDED']._serialized_end=2467
+  _globals['_SENDTEXTREQUEST']._serialized_start=2469
+  _globals['_SENDTEXTREQUEST']._serialized_end=2566
+  _globals['_SENDTEXTRESPONSE']._serialized_start=2568
+  _globals['_SENDTEXTRESPONSE']._serialized_end=2586
+  _globals['_SENDDTMFREQUEST']._serialized_start=2588
+  _globals['_SENDDTMFREQUEST']._serialized_end=2642
+  _globals['_SENDDTMFRESPONSE']._serialized_start=2644
+  _globals['_SENDDTMFRESPONSE']._serialized_end=2711
+  _globals['_TRANSFERCALLREQUEST']._serialized_start=2714
+  _globals['_TRANSFERCALLREQUEST']._serialized_end=2859
+  _globals['_TRANSFERCALLRESPONSE']._serialized_start=2861
+  _globals['_TRANSFERCALLRESPONSE']._serialized_end=2932
+  _globals['_CALLSERVICE']._serialized_start=3365
+  _globals['_CALLSERVICE']._serialized_end=4210
 # @@protoc_insertion_point(module_scope)

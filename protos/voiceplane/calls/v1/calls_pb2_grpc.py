@@ -44,6 +44,11 @@ class CallServiceStub:
                 request_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.GetCallRequest.SerializeToString,
                 response_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.Call.FromString,
                 _registered_method=True)
+        self.ListCalls = channel.unary_unary(
+                '/voiceplane.calls.v1.CallService/ListCalls',
+                request_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.ListCallsRequest.SerializeToString,
+                response_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.ListCallsResponse.FromString,
+                _registered_method=True)
         self.TerminateCall = channel.unary_unary(
                 '/voiceplane.calls.v1.CallService/TerminateCall',
                 request_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.TerminateCallRequest.SerializeToString,
@@ -59,26 +64,52 @@ class CallServiceStub:
                 request_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.WatchCallRequest.SerializeToString,
                 response_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.WatchCallResponse.FromString,
                 _registered_method=True)
+        self.SendText = channel.unary_unary(
+                '/voiceplane.calls.v1.CallService/SendText',
+                request_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendTextRequest.SerializeToString,
+                response_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendTextResponse.FromString,
+                _registered_method=True)
+        self.SendDtmf = channel.unary_unary(
+                '/voiceplane.calls.v1.CallService/SendDtmf',
+                request_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendDtmfRequest.SerializeToString,
+                response_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendDtmfResponse.FromString,
+                _registered_method=True)
+        self.TransferCall = channel.unary_unary(
+                '/voiceplane.calls.v1.CallService/TransferCall',
+                request_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.TransferCallRequest.SerializeToString,
+                response_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.TransferCallResponse.FromString,
+                _registered_method=True)
 
 
 class CallServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def CreateCall(self, request, context):
-        """INVALID_ARGUMENT with google.rpc.BadRequest naming each field; UNAVAILABLE when Temporal or Redis is away.
+        """Starts a call and answers at once, while the phone is yet to ring. ALREADY_EXISTS: the idempotency key was
+        used for another request. Without a key, a request whose answer was lost must not be sent again: it may
+        ring a second time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCall(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """NOT_FOUND: no such call; so answers every method that takes a workflow_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCalls(self, request, context):
+        """Calls, newest first. One that was created just now may be missing for a moment.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TerminateCall(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Ends the call. One that is over stays as it is, and that is no error.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -91,7 +122,33 @@ class CallServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchCall(self, request, context):
-        """The call's events from the first one (or after `after_entry`) until it is over.
+        """What has happened in the call since its beginning, or since `after_sequence`, and what happens, until it is
+        over: then the last item is `ended`, and the stream ends with OK. Any server may be asked to go on.
+        OUT_OF_RANGE: what came after `after_sequence` is no longer kept. ABORTED: the client took nothing for 60 s.
+        UNAVAILABLE and RESOURCE_EXHAUSTED: resume later after the last sequence seen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendText(self, request, context):
+        """Has the agent say something, or tells it something. FAILED_PRECONDITION when no conversation runs, or the
+        call's model takes no instructions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendDtmf(self, request, context):
+        """Presses keys: the callee's side hears the tones. FAILED_PRECONDITION when no conversation runs, or another
+        action on the telephone line is under way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TransferCall(self, request, context):
+        """Hands the callee over to a person; answers when the transfer has begun. FAILED_PRECONDITION as SendDtmf.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +167,11 @@ def add_CallServiceServicer_to_server(servicer, server):
                     request_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.GetCallRequest.FromString,
                     response_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.Call.SerializeToString,
             ),
+            'ListCalls': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCalls,
+                    request_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.ListCallsRequest.FromString,
+                    response_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.ListCallsResponse.SerializeToString,
+            ),
             'TerminateCall': grpc.unary_unary_rpc_method_handler(
                     servicer.TerminateCall,
                     request_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.TerminateCallRequest.FromString,
@@ -124,6 +186,21 @@ def add_CallServiceServicer_to_server(servicer, server):
                     servicer.WatchCall,
                     request_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.WatchCallRequest.FromString,
                     response_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.WatchCallResponse.SerializeToString,
+            ),
+            'SendText': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendText,
+                    request_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendTextRequest.FromString,
+                    response_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendTextResponse.SerializeToString,
+            ),
+            'SendDtmf': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendDtmf,
+                    request_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendDtmfRequest.FromString,
+                    response_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendDtmfResponse.SerializeToString,
+            ),
+            'TransferCall': grpc.unary_unary_rpc_method_handler(
+                    servicer.TransferCall,
+                    request_deserializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.TransferCallRequest.FromString,
+                    response_serializer=protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.TransferCallResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -180,6 +257,33 @@ class CallService:
             '/voiceplane.calls.v1.CallService/GetCall',
             protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.GetCallRequest.SerializeToString,
             protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.Call.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCalls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceplane.calls.v1.CallService/ListCalls',
+            protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.ListCallsRequest.SerializeToString,
+            protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.ListCallsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -261,6 +365,87 @@ class CallService:
             '/voiceplane.calls.v1.CallService/WatchCall',
             protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.WatchCallRequest.SerializeToString,
             protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.WatchCallResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceplane.calls.v1.CallService/SendText',
+            protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendTextRequest.SerializeToString,
+            protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendDtmf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceplane.calls.v1.CallService/SendDtmf',
+            protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendDtmfRequest.SerializeToString,
+            protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.SendDtmfResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TransferCall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceplane.calls.v1.CallService/TransferCall',
+            protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.TransferCallRequest.SerializeToString,
+            protos_dot_voiceplane_dot_calls_dot_v1_dot_calls__pb2.TransferCallResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -102,6 +102,7 @@ class CallEvent(_message.Message):
     TOOL_CALLED_FIELD_NUMBER: _builtins.int
     TOOL_CANCELLED_FIELD_NUMBER: _builtins.int
     TOOL_ANSWERED_FIELD_NUMBER: _builtins.int
+    STATUS_CHANGED_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     source: _builtins.str
     """Who wrote this event: a media node's id. (workflow_id, source, seq) is unique for ever."""
@@ -135,6 +136,8 @@ class CallEvent(_message.Message):
     def tool_cancelled(self) -> Global___ToolCancelled: ...
     @_builtins.property
     def tool_answered(self) -> Global___ToolAnswered: ...
+    @_builtins.property
+    def status_changed(self) -> Global___StatusChanged: ...
     def __init__(
         self,
         *,
@@ -155,12 +158,13 @@ class CallEvent(_message.Message):
         tool_called: Global___ToolCalled | None = ...,
         tool_cancelled: Global___ToolCancelled | None = ...,
         tool_answered: Global___ToolAnswered | None = ...,
+        status_changed: Global___StatusChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "session_failed", b"session_failed", "session_ready", b"session_ready", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "session_failed", b"session_failed", "session_ready", b"session_ready", "status_changed", b"status_changed", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_ms", b"at_unix_ms", "body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "offset_ms", b"offset_ms", "seq", b"seq", "session_failed", b"session_failed", "session_ready", b"session_ready", "source", b"source", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_ms", b"at_unix_ms", "body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "offset_ms", b"offset_ms", "seq", b"seq", "session_failed", b"session_failed", "session_ready", b"session_ready", "source", b"source", "status_changed", b"status_changed", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_ready", "stream_started", "transcript_delta", "transcript_segment", "turn_completed", "interrupted", "dtmf_received", "stream_ended", "session_failed", "tool_called", "tool_cancelled", "tool_answered"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_ready", "stream_started", "transcript_delta", "transcript_segment", "turn_completed", "interrupted", "dtmf_received", "stream_ended", "session_failed", "tool_called", "tool_cancelled", "tool_answered", "status_changed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -625,3 +629,38 @@ class ToolAnswered(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ToolAnswered: _TypeAlias = ToolAnswered  # noqa: Y015
+
+@_typing.final
+class StatusChanged(_message.Message):
+    """The call has come further: written by the workflow, source `workflow`, seq 1-4 by how far. WatchCall makes
+    items of its own of it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    END_REASON_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    DURATION_SECONDS_FIELD_NUMBER: _builtins.int
+    status: _builtins.str
+    """ringing, in_progress, or a final one"""
+    end_reason: _builtins.str
+    """this and the next: of a final status"""
+    error: _builtins.str
+    duration_seconds: _builtins.float
+    """answered until ended"""
+    def __init__(
+        self,
+        *,
+        status: _builtins.str = ...,
+        end_reason: _builtins.str = ...,
+        error: _builtins.str = ...,
+        duration_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_seconds", b"duration_seconds", "end_reason", b"end_reason", "error", b"error", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatusChanged: _TypeAlias = StatusChanged  # noqa: Y015

@@ -442,3 +442,47 @@ class AnswerToolResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AnswerToolResponse: _TypeAlias = AnswerToolResponse  # noqa: Y015
+
+@_typing.final
+class SendTextRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    INSTRUCT_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    text: _builtins.str
+    """1-4096 bytes"""
+    instruct: _builtins.bool
+    """the model is told, and asked to say nothing about it; else it says the text"""
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+        instruct: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instruct", b"instruct", "text", b"text", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendTextRequest: _TypeAlias = SendTextRequest  # noqa: Y015
+
+@_typing.final
+class SendTextResponse(_message.Message):
+    """The model's socket has taken the text, or an instruction waits until the agent is silent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendTextResponse: _TypeAlias = SendTextResponse  # noqa: Y015

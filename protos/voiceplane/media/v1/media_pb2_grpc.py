@@ -59,6 +59,11 @@ class MediaPlaneStub:
                 request_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolRequest.SerializeToString,
                 response_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolResponse.FromString,
                 _registered_method=True)
+        self.SendText = channel.unary_unary(
+                '/voiceplane.media.v1.MediaPlane/SendText',
+                request_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextRequest.SerializeToString,
+                response_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextResponse.FromString,
+                _registered_method=True)
 
 
 class MediaPlaneServicer:
@@ -103,6 +108,14 @@ class MediaPlaneServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendText(self, request, context):
+        """Gives the model a text. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live,
+        or its model takes no instructions; INVALID_ARGUMENT for an empty text or one over 4096 bytes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MediaPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +143,11 @@ def add_MediaPlaneServicer_to_server(servicer, server):
                     servicer.AnswerTool,
                     request_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolRequest.FromString,
                     response_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolResponse.SerializeToString,
+            ),
+            'SendText': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendText,
+                    request_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextRequest.FromString,
+                    response_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -267,6 +285,33 @@ class MediaPlane:
             '/voiceplane.media.v1.MediaPlane/AnswerTool',
             protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolRequest.SerializeToString,
             protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.AnswerToolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceplane.media.v1.MediaPlane/SendText',
+            protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextRequest.SerializeToString,
+            protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextResponse.FromString,
             options,
             channel_credentials,
             insecure,

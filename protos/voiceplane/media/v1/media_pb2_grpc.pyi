@@ -47,6 +47,10 @@ class MediaPlaneStub:
     """Hands the model a function's answer. NOT_FOUND for a call this node does not hold; INVALID_ARGUMENT when
     response_json is no JSON object or too long. Answering twice is no error: the outcome says LATE.
     """
+    SendText: _grpc.UnaryUnaryMultiCallable[_media_pb2.SendTextRequest, _media_pb2.SendTextResponse]
+    """Gives the model a text. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live,
+    or its model takes no instructions; INVALID_ARGUMENT for an empty text or one over 4096 bytes.
+    """
 
 @_typing.type_check_only
 class MediaPlaneAsyncStub(MediaPlaneStub):
@@ -66,6 +70,10 @@ class MediaPlaneAsyncStub(MediaPlaneStub):
     AnswerTool: _aio.UnaryUnaryMultiCallable[_media_pb2.AnswerToolRequest, _media_pb2.AnswerToolResponse]  # type: ignore[assignment]
     """Hands the model a function's answer. NOT_FOUND for a call this node does not hold; INVALID_ARGUMENT when
     response_json is no JSON object or too long. Answering twice is no error: the outcome says LATE.
+    """
+    SendText: _aio.UnaryUnaryMultiCallable[_media_pb2.SendTextRequest, _media_pb2.SendTextResponse]  # type: ignore[assignment]
+    """Gives the model a text. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live,
+    or its model takes no instructions; INVALID_ARGUMENT for an empty text or one over 4096 bytes.
     """
 
 class MediaPlaneServicer(metaclass=_abc_1.ABCMeta):
@@ -113,6 +121,16 @@ class MediaPlaneServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_media_pb2.AnswerToolResponse, _abc.Awaitable[_media_pb2.AnswerToolResponse]]:
         """Hands the model a function's answer. NOT_FOUND for a call this node does not hold; INVALID_ARGUMENT when
         response_json is no JSON object or too long. Answering twice is no error: the outcome says LATE.
+        """
+
+    @_abc_1.abstractmethod
+    def SendText(
+        self,
+        request: _media_pb2.SendTextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_media_pb2.SendTextResponse, _abc.Awaitable[_media_pb2.SendTextResponse]]:
+        """Gives the model a text. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live,
+        or its model takes no instructions; INVALID_ARGUMENT for an empty text or one over 4096 bytes.
         """
 
 def add_MediaPlaneServicer_to_server(servicer: MediaPlaneServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
