@@ -1,13 +1,14 @@
 """Scenarios: what the simulated model says, when, and how the wire behaves. YAML in, checked models out.
 
-Times are in ms unless a name says otherwise. A delay is one number, or `[low, high]` to draw from with the
-session's seed. Defaults are the field figures of gemini-3.8-live.
+Times are in ms unless a name says otherwise. A delay is one number, `[low, high]`, or `{median, p99}` for one
+with a long tail; it is drawn with the session's seed. Defaults are the field figures of gemini-3.8-live.
 """
 
 from __future__ import annotations
 
 import random
 import re
+from math import log
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -21,7 +22,7 @@ _FOLDER: Final = Path(__file__).parent / "scenarios"
 DEFAULTS: Final = {"speech": _FOLDER / "frontdesk.yaml", "scripted": _FOLDER / "scripted.yaml"}
 
 
-def _ordered(delay: float | tuple[float, float]) -> float | tuple[float, float]:
+def _ordered(delay: float | tuple[float, float] | LongTail) -> float | tuple[float, float] | LongTail:
     if isinstance(delay, tuple) and delay[0] > delay[1]:
         raise ValueError("the low end of a delay comes first")
     return delay
@@ -35,19 +36,37 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 _Ms = Annotated[float, Field(ge=0, le=3_600_000)]
-Delay = Annotated[_Ms | tuple[_Ms, _Ms], AfterValidator(_ordered)]
+_Z99: Final = 2.3263  # of the normal distribution
+
+
+class LongTail(_Strict):
+    """Log-normal: half of the values are below `median`, one in a hundred is above `p99`, none above
+    `most`."""
+
+    median: Annotated[float, Field(gt=0, le=3_600_000)]
+    p99: Annotated[float, Field(gt=0, le=3_600_000)]
+    most: _Ms = 3_600_000
+
+    def draw(self, rng: random.Random) -> float:
+        sigma = max(log(self.p99 / self.median), 0.0) / _Z99
+        return min(self.median * rng.lognormvariate(0.0, sigma), self.most)
+
+
+Delay = Annotated[_Ms | tuple[_Ms, _Ms] | LongTail, AfterValidator(_ordered)]
 Pattern = Annotated[str, AfterValidator(_compiles)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def draw_ns(delay: Delay, rng: random.Random) -> int:
     """One value of a delay, in ns."""
+    if isinstance(delay, LongTail):
+        return int(delay.draw(rng) * 1_000_000)
     return int((rng.uniform(*delay) if isinstance(delay, tuple) else delay) * 1_000_000)
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Delays(_Strict):
