@@ -92,5 +92,9 @@ def _fill(message: pb.CallEvent, body: events.Body) -> None:
             answered.tool_call_id, answered.name = body.tool_call_id, body.name
             answered.waited_ms, answered.error = body.waited_ms, body.error
             answered.late, answered.repeated = body.late, body.repeated
+        case events.ModelStalled():
+            stalled = message.model_stalled
+            stalled.cause, stalled.rung, stalled.outcome = body.cause, body.rung, body.outcome
+            stalled.silent_ms = body.silent_ms
         case _:
             assert_never(body)

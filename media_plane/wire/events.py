@@ -143,6 +143,16 @@ class ToolAnswered:
     repeated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ModelStalled:
+    """Of `call.stall`, by their values. `outcome` empty: `rung` is taken now."""
+
+    cause: str
+    rung: str
+    outcome: str
+    silent_ms: int
+
+
 Body = (
     SessionReady
     | SessionFailed
@@ -156,6 +166,7 @@ Body = (
     | ToolCalled
     | ToolCancelled
     | ToolAnswered
+    | ModelStalled
 )
 
 

@@ -99,6 +99,7 @@ class CallEvent(_message.Message):
     DTMF_RECEIVED_FIELD_NUMBER: _builtins.int
     STREAM_ENDED_FIELD_NUMBER: _builtins.int
     SESSION_FAILED_FIELD_NUMBER: _builtins.int
+    MODEL_STALLED_FIELD_NUMBER: _builtins.int
     TOOL_CALLED_FIELD_NUMBER: _builtins.int
     TOOL_CANCELLED_FIELD_NUMBER: _builtins.int
     TOOL_ANSWERED_FIELD_NUMBER: _builtins.int
@@ -131,6 +132,8 @@ class CallEvent(_message.Message):
     @_builtins.property
     def session_failed(self) -> Global___SessionFailed: ...
     @_builtins.property
+    def model_stalled(self) -> Global___ModelStalled: ...
+    @_builtins.property
     def tool_called(self) -> Global___ToolCalled: ...
     @_builtins.property
     def tool_cancelled(self) -> Global___ToolCancelled: ...
@@ -155,16 +158,17 @@ class CallEvent(_message.Message):
         dtmf_received: Global___DtmfReceived | None = ...,
         stream_ended: Global___StreamEnded | None = ...,
         session_failed: Global___SessionFailed | None = ...,
+        model_stalled: Global___ModelStalled | None = ...,
         tool_called: Global___ToolCalled | None = ...,
         tool_cancelled: Global___ToolCancelled | None = ...,
         tool_answered: Global___ToolAnswered | None = ...,
         status_changed: Global___StatusChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "session_failed", b"session_failed", "session_ready", b"session_ready", "status_changed", b"status_changed", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "model_stalled", b"model_stalled", "session_failed", b"session_failed", "session_ready", b"session_ready", "status_changed", b"status_changed", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_ms", b"at_unix_ms", "body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "offset_ms", b"offset_ms", "seq", b"seq", "session_failed", b"session_failed", "session_ready", b"session_ready", "source", b"source", "status_changed", b"status_changed", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_ms", b"at_unix_ms", "body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "model_stalled", b"model_stalled", "offset_ms", b"offset_ms", "seq", b"seq", "session_failed", b"session_failed", "session_ready", b"session_ready", "source", b"source", "status_changed", b"status_changed", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_ready", "stream_started", "transcript_delta", "transcript_segment", "turn_completed", "interrupted", "dtmf_received", "stream_ended", "session_failed", "tool_called", "tool_cancelled", "tool_answered", "status_changed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_ready", "stream_started", "transcript_delta", "transcript_segment", "turn_completed", "interrupted", "dtmf_received", "stream_ended", "session_failed", "model_stalled", "tool_called", "tool_cancelled", "tool_answered", "status_changed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -439,6 +443,40 @@ class SessionFailed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SessionFailed: _TypeAlias = SessionFailed  # noqa: Y015
+
+@_typing.final
+class ModelStalled(_message.Message):
+    """The model is silent though it is its turn to speak, and something is done about it; or that is over. docs/stalls.md"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    RUNG_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    SILENT_MS_FIELD_NUMBER: _builtins.int
+    cause: _builtins.str
+    """no_greeting, no_reply, empty_turn, phantom_interrupted, broke_off, tool_unused"""
+    rung: _builtins.str
+    """what is done: nudge, resume, fresh, hold, end"""
+    outcome: _builtins.str
+    """empty: it is done now; else what came of it: recovered, false_alarm, in_vain"""
+    silent_ms: _builtins.int
+    """how long the caller has waited"""
+    def __init__(
+        self,
+        *,
+        cause: _builtins.str = ...,
+        rung: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        silent_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "outcome", b"outcome", "rung", b"rung", "silent_ms", b"silent_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelStalled: _TypeAlias = ModelStalled  # noqa: Y015
 
 @_typing.final
 class LatencySummary(_message.Message):
