@@ -81,7 +81,9 @@ class Dialogue:
         self._afflictions = afflictions
         self._on_moment = on_moment
         self._on_resumable = on_resumable
-        self._listening = Listening(setup.vad, manual=setup.manual_activity, keep_audio=listens)
+        self._listening = Listening(
+            setup.vad, manual=setup.manual_activity, all_input=setup.all_input, keep_audio=listens
+        )
         self._speaker = Speaker(
             scenario=scenario,
             transcribe=setup.output_transcription or scenario.wire.unasked_transcripts,
@@ -103,6 +105,7 @@ class Dialogue:
         self._job_count = 0
         self._interrupting: Timer | None = None
         self._carried = ""  # said before an answer that the caller didn't wait for
+        self._beside = ""  # written within the caller's turn
         self._thinking_of = ""  # spoken words whose answer hasn't sounded yet
 
     @property
@@ -150,8 +153,13 @@ class Dialogue:
             self._on_activity(event, now_ns)
 
     def realtime_text(self, words: str, now_ns: int) -> None:
-        """Text that, unlike clientContent, doesn't interrupt."""
+        """Text that, unlike clientContent, doesn't interrupt. Within a turn that the client has marked it
+        belongs to that turn, and is answered with it."""
         self._memory.add_text(words)
+        if self._setup.manual_activity and self._listening.speaking:
+            self._memory.remember("user", words)
+            self._beside = f"{self._beside} {words}".strip()
+            return
         self._ask(words, now_ns, self._scenario.delays.think_text)
 
     def client_content(self, body: dict[str, Any], now_ns: int) -> None:
@@ -282,7 +290,8 @@ class Dialogue:
         if words:
             self._send_input_transcription(words, now_ns)
             self._memory.remember("user", words)
-        words, self._carried = f"{self._carried} {words}".strip(), ""
+        words, self._carried = f"{self._carried} {words}".strip() or self._beside, ""
+        self._beside = ""
         if not words:
             return
         if self._listening.speaking and not self._setup.no_interruption:

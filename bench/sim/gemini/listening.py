@@ -18,15 +18,19 @@ _LIMIT: Final = RATE * 60  # of one utterance; its beginning is dropped beyond t
 class Listening:
     """Feed it the client's PCM; ask it for the utterance when something happened."""
 
-    def __init__(self, config: VadConfig, *, manual: bool, keep_audio: bool) -> None:
-        """`manual`: the client marks activity itself. `keep_audio` False: nobody will listen to it."""
+    def __init__(self, config: VadConfig, *, manual: bool, keep_audio: bool, all_input: bool = False) -> None:
+        """`manual`: the client marks activity itself; what it sends between two of them is heard with the
+        second if turns include `all_input`, and else not at all. `keep_audio` False: nobody will listen to
+        it."""
         self._vad = Vad(config)
         self._manual = manual
+        self._all_input = all_input
         self._keep_audio = keep_audio
         self._audio = bytearray()  # int16 at 16 kHz
         self._audio_start = 0  # position of its first sample
         self._onset = 0
         self._manual_speaking = False
+        self._turn_end = 0  # position at which the newest turn that the client marked ended
         self._last_ns = 0
         self._resamplers: dict[int, soxr.ResampleStream] = {}
 
@@ -63,7 +67,8 @@ class Listening:
 
     def activity_start(self, now_ns: int) -> Event:
         """The client says that speech begins."""
-        self._manual_speaking, self._onset = True, self._end
+        self._manual_speaking = True
+        self._onset = self._turn_end if self._all_input else self._end
         return Event(Change.STARTED, now_ns, self._end)
 
     def activity_end(self, now_ns: int) -> Event | None:
@@ -71,6 +76,7 @@ class Listening:
         if not self._manual_speaking:
             return None
         self._manual_speaking = False
+        self._turn_end = self._end
         return Event(Change.ENDED, self._last_ns or now_ns, self._end)
 
     def utterance(self, event: Event) -> npt.NDArray[np.int16]:
@@ -86,7 +92,7 @@ class Listening:
             return
         self._audio += samples.tobytes()
         # Outside speech, what may yet turn out to be an onset: the padding and a long committing time.
-        limit = _LIMIT if self.speaking else _BEFORE + RATE * 3
+        limit = _LIMIT if self.speaking or self._all_input else _BEFORE + RATE * 3
         excess = len(self._audio) // 2 - limit
         if excess > RATE:  # in steps, so that bytes aren't moved at every frame
             del self._audio[: 2 * excess]

@@ -24,6 +24,7 @@ class Setup:
     handle: str
     transparent: bool
     manual_activity: bool
+    all_input: bool  # turns include what comes between them
     no_interruption: bool
     seed_history: bool
     explicit_vad: bool
@@ -84,6 +85,7 @@ def read_setup(body: dict[str, Any], scenario: Scenario, api_version: str, *, ve
         handle=resumption.get("handle", ""),
         transparent=resumption.get("transparent", False),
         manual_activity=detection.get("disabled", False),
+        all_input=realtime.get("turnCoverage") == "TURN_INCLUDES_ALL_INPUT",
         no_interruption=realtime.get("activityHandling") == "NO_INTERRUPTION",
         seed_history=body.get("historyConfig", {}).get("initialHistoryInClientContent", False),
         explicit_vad=body.get("explicitVadSignal", False),
