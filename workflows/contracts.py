@@ -47,6 +47,23 @@ class EndReason(StrEnum):
     MODEL_FAILED = "model_failed"
     MEDIA_FAILED = "media_failed"  # no media node, or the node was lost
     INTERNAL_ERROR = "internal_error"
+    VOICEMAIL = "voicemail"  # a machine answered; what was done about it, its policy says
+    TRANSFERRED = "transferred"  # a person has taken the call over, and one of the two has hung up
+
+
+class Direction(StrEnum):
+    """Who called whom."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+class OnVoicemail(StrEnum):
+    """What to do when a machine answers; `CallParams.on_voicemail` empty: Twilio is not asked to detect it."""
+
+    HANG_UP = "hang_up"
+    LEAVE_MESSAGE = "leave_message"  # after its beep, or its greeting when there is none
+    IGNORE = "ignore"  # tell, and talk on
 
 
 @dataclass
@@ -68,6 +85,17 @@ class CallParams:
     # What the call asks of its model besides: ProtoJSON of voiceplane.agents.v1.AgentSettings.
     agent: dict[str, Any] = field(default_factory=dict)
     principal: str = ""  # whose call it is: the API key's id, for caps and audit
+    # The stored agent that all this came from (docs/agents.md); empty: none.
+    agent_name: str = ""
+    agent_version: int = 0
+    recording: bool = False  # what its profile says; as the next
+    webhook_url: str = ""
+    # `phone_number` is whose telephone it is, whoever called; inbound: as Twilio says it, which may be a word.
+    direction: str = Direction.OUTBOUND
+    own_number: str = ""  # inbound: the number that was called; empty: the account's
+    call_sid: str = ""  # inbound: of the call that came in
+    on_voicemail: str = ""  # OnVoicemail
+    voicemail_message: str = ""  # what LEAVE_MESSAGE leaves
 
 
 # -- signals, update, query ----------------------------------------------------------------------------------
@@ -139,6 +167,33 @@ class TransferRequest:
 
 
 @dataclass
+class LeaveVoicemail:
+    """Update `leave_voicemail`: say `message` to the machine that answered, then hang up. Answers (CallView) when
+    Twilio was told to. Its validator refuses as that of `send_dtmf` does."""
+
+    message: str  # 1 to 2000 bytes
+
+
+@dataclass
+class MachineDetected:
+    """Signal `machine_detected`: Twilio's detection has a verdict."""
+
+    call_sid: str
+    answered_by: str  # human machine_start machine_end_beep machine_end_silence machine_end_other fax unknown
+    after_ms: int = 0
+
+
+@dataclass
+class TransferLeg:
+    """Signal `transfer_leg`: what became of the person a call is handed over to."""
+
+    transfer: int  # which of the call's transfers, from 1
+    news: str  # answered (cold: they talk) accepted (warm: by pressing 1) over (with `status`)
+    call_sid: str = ""
+    status: str = ""  # of `over`: busy no-answer failed canceled completed (declined), as Twilio says
+
+
+@dataclass
 class AwaitStatus:
     """Update `await_status`: answers when the status is no longer `not_status`, or the call is over."""
 
@@ -194,11 +249,80 @@ class Dial:
     max_duration_seconds: int
     started_at: str  # of the workflow: reconciliation looks at Twilio calls created since
     principal: str = ""  # as in CallParams
+    detect_machine: bool = False
 
 
 @dataclass
 class Dialed:
     call_sid: str
+
+
+@dataclass
+class ExpectStream:
+    """Activity `expect_stream`: have the node keep the session while the stream leaves and comes back."""
+
+    workflow_id: str
+    grpc_address: str
+    stream_token: str  # that the next stream must present, once
+    within_s: float  # from now until it must have come
+
+
+@dataclass
+class ExpectedStream:
+    stream_url: str
+
+
+@dataclass
+class Steer:
+    """Activity `steer_call`: give a call that runs something else to do. One of keys, message, dial_to, room.
+
+    Keys are played, and `dial_to` rung; the stream is connected again when that is over (a transfer: only if
+    it came to nothing). A message ends the call. `room`: the conference where a person waits for the caller.
+    """
+
+    workflow_id: str
+    call_sid: str
+    keys: str = ""
+    message: str = ""
+    dial_to: str = ""
+    room: str = ""
+    stream_url: str = ""  # with keys: where the stream goes afterwards
+    stream: int = 0  # with keys: how many streams this call has had, to tell their ends apart
+    transfer: int = 0  # with dial_to and room: which of the call's transfers it is
+    timeout_s: int = 0  # with dial_to: for how long it rings
+    own_number: str = ""  # as in CallParams
+
+
+@dataclass
+class CallPerson:
+    """Activity `call_person`: ring the person of a warm transfer, once, whatever becomes of the answer."""
+
+    workflow_id: str
+    transfer: int
+    to: str
+    summary: str
+    timeout_s: int
+    max_duration_seconds: int
+    principal: str = ""  # as in CallParams
+    own_number: str = ""  # as in CallParams
+
+
+@dataclass
+class CheckLeg:
+    """Activity `check_leg`: whether the dialing policy lets the call be handed over to this number."""
+
+    workflow_id: str
+    principal: str
+    number: str
+
+
+@dataclass
+class TellAgent:
+    """Activity `tell_agent`: let the model know; one that takes no such text is not told."""
+
+    workflow_id: str
+    node_id: str
+    text: str
 
 
 @dataclass
