@@ -78,7 +78,7 @@ def _words(cause: Cause, greeting: str, heard: str, unheard: str, may_stay_silen
 
 def _go_on(cause: Cause, heard: str, unheard: str) -> str:
     if cause is Cause.PHANTOM:
-        text = "your last answer was cut off, although the caller did not speak."
+        text = "your last answer was cut off, although the caller had not said a word."
     else:
         text = "your last answer broke off."
     if not heard:

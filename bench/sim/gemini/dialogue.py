@@ -20,6 +20,7 @@ from bench.sim.gemini.errors import Refused
 from bench.sim.gemini.faults import Afflictions, Moment
 from bench.sim.gemini.listening import Listening
 from bench.sim.gemini.memory import Memory
+from bench.sim.gemini.notes import take_up
 from bench.sim.gemini.outbox import Outbox
 from bench.sim.gemini.scenario import Delay, Scenario, draw_ns
 from bench.sim.gemini.speaker import Speaker
@@ -106,7 +107,6 @@ class Dialogue:
         self._interrupting: Timer | None = None
         self._carried = ""  # said before an answer that the caller didn't wait for
         self._beside = ""  # written within the caller's turn
-        self._thinking_of = ""  # spoken words whose answer hasn't sounded yet
 
     @property
     def state(self) -> str:
@@ -194,6 +194,9 @@ class Dialogue:
             if answer.scheduling == "INTERRUPT":
                 self._cut(now_ns)
             words = after_tool(answer.call.tool, answer.response, self._memory.slots)
+            if self._afflictions.use("tool_ignored"):
+                self._memory.saying, self._memory.unanswered = words, ""
+                continue
             reply = Reply(words, voice=self._brain.say(words, self._memory).voice)
             self._answer(_Prompt("", now_ns, self._scenario.delays.think_tool, reply), now_ns)
 
@@ -337,6 +340,8 @@ class Dialogue:
         self, words: str, asked_ns: int, delay: Delay, now_ns: int | None = None, *, spoken: bool = False
     ) -> None:
         now_ns = asked_ns if now_ns is None else now_ns
+        if spoken:
+            self._memory.unanswered = words
         if self._afflictions.use("no_reply"):
             self._out.note(now_ns, "no_reply", text=words)
             return
@@ -344,9 +349,8 @@ class Dialogue:
             self._out.note(now_ns, "unanswered", text=words)  # mute until the function answers
             return
         wanted = None if spoken else quoted_greeting(words)
-        reply = self._brain.say(wanted, self._memory) if wanted else None
-        if spoken:
-            self._thinking_of = words
+        note = None if spoken else take_up(words, self._brain, self._memory)
+        reply = self._brain.say(wanted, self._memory) if wanted else note
         self._answer(_Prompt(words, asked_ns, delay, reply), now_ns)
 
     def _answer(self, prompt: _Prompt, now_ns: int) -> None:
@@ -360,6 +364,7 @@ class Dialogue:
             self._timers.at(due_ns, lambda at_ns: self._speaker.complete_turn(at_ns, 0.0, {}))
             return
         self._on_resumable(False, now_ns)
+        self._memory.saying = reply.text
         tool = reply.tool
         if tool is None:
             self._speaker.start(reply, due_ns, now_ns)
@@ -373,7 +378,7 @@ class Dialogue:
 
     def _on_answered(self, now_ns: int) -> None:
         """turnComplete was sent."""
-        self._thinking_of = ""
+        self._memory.unanswered = ""
         if self._queue:
             self._answer(self._queue.popleft(), now_ns)
         elif not self._tools.pending:
@@ -384,7 +389,7 @@ class Dialogue:
         if self._tools.blocked:
             self._tools.interrupt(now_ns)
         if self._speaker.interruptible and not self._speaker.sounding:
-            self._carried = self._thinking_of
+            self._carried = self._memory.unanswered
         self._queue.clear()
         self._speaker.interrupt(now_ns)
 

@@ -19,6 +19,8 @@ class Memory:
     slots: dict[str, str] = field(default_factory=dict)
     intent: str | None = None  # one that still needs slots
     turns: int = 0  # caller's turns answered
+    unanswered: str = ""  # what the caller said last, as long as no answer to it is complete
+    saying: str = ""  # the newest answer, as it was meant to be said
     text_tokens: int = 0
     audio_in_ms: float = 0.0
     audio_out_ms: float = 0.0
