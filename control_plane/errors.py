@@ -63,3 +63,119 @@ class InvalidCall(ControlPlaneError):
     def __init__(self, violations: dict[str, str]) -> None:
         super().__init__("; ".join(f"{field}: {reason}" for field, reason in violations.items()))
         self.violations = violations
+
+
+class InvalidField(ControlPlaneError):
+    """Fields of a request that are not as they must be. `violations`: the reason by field; `where` HTTP
+    requests have them: body, query or header."""
+
+    def __init__(self, violations: dict[str, str], where: str = "body") -> None:
+        super().__init__("; ".join(f"{field}: {reason}" for field, reason in violations.items()))
+        self.violations = violations
+        self.where = where
+
+
+class IdempotencyConflict(ControlPlaneError):
+    """This idempotency key was used for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("this idempotency key was used for another request")
+
+
+class CallNotLive(ControlPlaneError):
+    """The call has no conversation, not yet or not any more, that this could be done to."""
+
+
+class CallBusy(ControlPlaneError):
+    """Another action on the call's telephone line is under way."""
+
+
+class EventsExpired(ControlPlaneError):
+    """What happened after the sequence number given is no longer kept."""
+
+
+class TooManyRequests(ControlPlaneError):
+    """The rate limit, or a limit of this server, is reached; try again after `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class PolicyRefused(ControlPlaneError):
+    """The dialing policy does not allow this call (docs/dialing.md).
+
+    Attributes:
+        rule: which of its rules; a fixed word, for programs.
+        field: of the request, that would have to be another; empty: none would help.
+        retry_after_s: when asking again may help; None: it will not.
+    """
+
+    def __init__(
+        self, rule: str, sentence: str, *, field: str = "", retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(sentence)
+        self.rule = rule
+        self.field = field
+        self.retry_after_s = retry_after_s
+
+
+class SettingRefused(ControlPlaneError):
+    """A setting that can't be used, found out at start; the message names the variable."""
+
+    def __init__(self, variable: str, why: str) -> None:
+        super().__init__(f"{variable}: {why}")
+
+
+class Unauthenticated(ControlPlaneError):
+    """A request without a credential, or with one that is not (any more) good.
+
+    `challenge`: the parameters of WWW-Authenticate: Bearer (RFC 6750).
+    """
+
+    def __init__(self, message: str, *, presented: bool) -> None:
+        super().__init__(message)
+        self.challenge = 'realm="voiceplane"'
+        if presented:
+            self.challenge += f', error="invalid_token", error_description="{message}"'
+
+
+class PermissionDenied(ControlPlaneError):
+    """A good credential that is not good for this."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this asks for the scope {scope}, which the credential does not have")
+        self.challenge = f'realm="voiceplane", error="insufficient_scope", scope="{scope}"'
+
+
+class AgentNotFound(ControlPlaneError):
+    """No agent has this name, or it has no such version."""
+
+    def __init__(self, name: str, version: int = 0) -> None:
+        super().__init__(f"no agent {name}" + (f" in version {version}" if version else ""))
+
+
+class AgentExists(ControlPlaneError):
+    """Another agent has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is an agent {name} already")
+
+
+class AgentArchived(ControlPlaneError):
+    """The agent was archived: it takes no calls and no changes."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"agent {name} is archived; creating it again brings it back")
+
+
+class AgentChanged(ControlPlaneError):
+    """The agent is not in the version that the request is about."""
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(f"agent {name} is in version {version} by now")
+        self.version = version
+
+
+class DialLater(DependencyUnavailable):
+    """Twilio takes no more requests now, and has not placed this call; try again after `retry_after_s`."""

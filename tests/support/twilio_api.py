@@ -31,12 +31,14 @@ class Failure:
         status: HTTP status to answer with; 0: cut the connection; -1: never answer.
         code: Twilio's error code in the body; 0: a body that is no JSON.
         rfc9457: the newer form of error bodies.
+        retry_after: the header of that name, if any.
     """
 
     place: bool = False
     status: int = 0
     code: int = 0
     rfc9457: bool = False
+    retry_after: str = ""
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Call:
     params: dict[str, list[str]]
     created: datetime
     status: str = "queued"
+    queue_ms: int = 0
 
 
 @dataclass
@@ -54,6 +57,7 @@ class TwilioApi:
     requests: list[str] = field(default_factory=list)  # "POST Calls", "GET Calls", "POST CA…"
     failures: list[Failure] = field(default_factory=list)
     list_failures: int = 0  # so many list requests answer 503 first
+    queue_ms: int = 0  # what creations say of Twilio's queue
     on_placed: Callable[[Call], Any] | None = None
     on_ended: Callable[[Call], Any] | None = None
     base_url: str = ""
@@ -68,7 +72,7 @@ class TwilioApi:
         if failure is None or failure.place:
             sid = "CA" + uuid.uuid4().hex
             params = {key: [str(value) for value in form.getall(key)] for key in form}
-            call = Call(sid, params["To"][0], params, datetime.now(UTC))
+            call = Call(sid, params["To"][0], params, datetime.now(UTC), queue_ms=self.queue_ms)
             self.calls[sid] = call
             if self.on_placed is not None:
                 self.on_placed(call)
@@ -141,7 +145,7 @@ def _body(call: Call) -> dict[str, Any]:
         "end_time": None,
         "duration": None,
         "api_version": "2010-04-01",
-        "queue_time": "0",
+        "queue_time": str(call.queue_ms),
         "uri": f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{call.sid}.json",
         "subresource_uris": {},
     }
@@ -158,4 +162,5 @@ def _error(failure: Failure) -> web.Response:
     }
     if failure.rfc9457:
         body |= {"type": body["more_info"], "title": body.pop("message")}
-    return web.json_response(body, status=failure.status)
+    headers = {"Retry-After": failure.retry_after} if failure.retry_after else None
+    return web.json_response(body, status=failure.status, headers=headers)
