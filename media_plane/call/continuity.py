@@ -60,8 +60,8 @@ class RenewalLimits:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """To open the next session, `delay_ns` from now. `replay`: it is given what the caller said and nobody has
-    answered; `tell`: what was said that it does not remember."""
+    """To open the next session, `delay_ns` from now. `replay`: it is given what the caller said and nobody
+    has answered; `tell`: what was said that it does not remember."""
 
     how: Renewal
     handle: str = ""

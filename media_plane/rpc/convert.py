@@ -92,6 +92,11 @@ def _fill(message: pb.CallEvent, body: events.Body) -> None:
             answered.tool_call_id, answered.name = body.tool_call_id, body.name
             answered.waited_ms, answered.error = body.waited_ms, body.error
             answered.late, answered.repeated = body.late, body.repeated
+        case events.SessionRenewed():
+            renewed = message.session_renewed
+            renewed.cause, renewed.resumed, renewed.detail = body.cause, body.resumed, body.detail
+            renewed.gap_ms, renewed.replayed_ms = body.gap_ms, body.replayed_ms
+            renewed.tries = body.tries
         case events.ModelStalled():
             stalled = message.model_stalled
             stalled.cause, stalled.rung, stalled.outcome = body.cause, body.rung, body.outcome

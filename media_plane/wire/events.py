@@ -144,6 +144,18 @@ class ToolAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionRenewed:
+    """`cause`: a value of call.continuity.Cause."""
+
+    cause: str
+    resumed: bool
+    gap_ms: int
+    replayed_ms: int
+    tries: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStalled:
     """Of `call.stall`, by their values. `outcome` empty: `rung` is taken now."""
 
@@ -166,6 +178,7 @@ Body = (
     | ToolCalled
     | ToolCancelled
     | ToolAnswered
+    | SessionRenewed
     | ModelStalled
 )
 

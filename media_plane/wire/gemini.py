@@ -13,11 +13,16 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from media_plane.errors import PeerError
 from media_plane.wire.gemini_tools import ToolCall, canonical
 
 MAX_MESSAGE = 16 * 1024 * 1024
 AUDIO_TAIL = b'"}}}'
+# The caller's turn, marked by the client: only with the service's own detection off.
+ACTIVITY_START = b'{"realtimeInput":{"activityStart":{}}}'
+ACTIVITY_END = b'{"realtimeInput":{"activityEnd":{}}}'
 _DOWN_RATE = 24000
 _PROBE = "+a/0="  # no text that an audio part could hold
 _URL_SAFE = str.maketrans("-_", "+/")
@@ -42,7 +47,8 @@ class ServerMessage:
     prompt_tokens: int = -1  # -1: the frame carries no usage
     response_tokens: int = -1
     go_away_ms: int = -1  # -1: no goAway
-    resumption_handle: str = ""  # set only by an update that says it is resumable
+    resumption: str | None = None  # the new handle, empty: it can't be resumed now; None: no update
+    consumed: int = -1  # messages of the client's that the handle includes; -1: not said
     tool_calls: list[ToolCall] = field(default_factory=list)
     tool_cancellations: list[str] = field(default_factory=list)  # ids of calls taken back
 
@@ -78,9 +84,9 @@ def parse(data: bytes) -> ServerMessage:
         PeerError: not JSON, not an object, or a field this product uses has the wrong type.
     """
     try:
-        frame = json.loads(data)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise PeerError(f"frame is not JSON: {type(error).__name__}") from None
+        frame = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise PeerError(f"frame is not JSON: {error.msg}") from None
     if not isinstance(frame, dict):
         raise PeerError("frame is not a JSON object")
     message = ServerMessage(setup_complete="setupComplete" in frame)
@@ -93,9 +99,10 @@ def parse(data: bytes) -> ServerMessage:
         message.response_tokens = _count(usage, "responseTokenCount")
     if "goAway" in frame:
         message.go_away_ms = _duration_ms(_object(frame, "goAway"), "timeLeft")
-    update = _object(frame, "sessionResumptionUpdate")
-    if update and _flag(update, "resumable"):
-        message.resumption_handle = _text(update, "newHandle")
+    if "sessionResumptionUpdate" in frame:
+        update = _object(frame, "sessionResumptionUpdate")
+        message.resumption = _text(update, "newHandle") if _flag(update, "resumable") else ""
+        message.consumed = _index(update, "lastConsumedClientMessageIndex")
     for call in _list(_object(frame, "toolCall"), "functionCalls"):
         arguments = canonical(_object(call, "args"))
         message.tool_calls.append(ToolCall(_text(call, "id"), _text(call, "name"), arguments))
@@ -198,6 +205,17 @@ def _count(parent: dict[str, Any], name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise PeerError(f"{name} is not a count")
     return value
+
+
+def _index(parent: dict[str, Any], name: str) -> int:
+    """An int64, which ProtoJSON writes as a string; -1: it is not there."""
+    value = parent.get(name)
+    if value is None:
+        return -1
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise PeerError(f"{name} is not a count")
+    return int(text)
 
 
 def _duration_ms(parent: dict[str, Any], name: str) -> int:

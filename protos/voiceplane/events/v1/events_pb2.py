@@ -24,49 +24,51 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(protos/voiceplane/events/v1/events.proto\x12\x14voiceplane.events.v1\"\xd3\x07\n\tCallEvent\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x12\n\nat_unix_ms\x18\x04 \x01(\x03\x12\x11\n\toffset_ms\x18\x05 \x01(\x03\x12;\n\rsession_ready\x18\n \x01(\x0b\x32\".voiceplane.events.v1.SessionReadyH\x00\x12=\n\x0estream_started\x18\x0b \x01(\x0b\x32#.voiceplane.events.v1.StreamStartedH\x00\x12\x41\n\x10transcript_delta\x18\x0c \x01(\x0b\x32%.voiceplane.events.v1.TranscriptDeltaH\x00\x12\x45\n\x12transcript_segment\x18\r \x01(\x0b\x32\'.voiceplane.events.v1.TranscriptSegmentH\x00\x12=\n\x0eturn_completed\x18\x0e \x01(\x0b\x32#.voiceplane.events.v1.TurnCompletedH\x00\x12\x38\n\x0binterrupted\x18\x0f \x01(\x0b\x32!.voiceplane.events.v1.InterruptedH\x00\x12;\n\rdtmf_received\x18\x10 \x01(\x0b\x32\".voiceplane.events.v1.DtmfReceivedH\x00\x12\x39\n\x0cstream_ended\x18\x11 \x01(\x0b\x32!.voiceplane.events.v1.StreamEndedH\x00\x12=\n\x0esession_failed\x18\x12 \x01(\x0b\x32#.voiceplane.events.v1.SessionFailedH\x00\x12;\n\rmodel_stalled\x18\x18 \x01(\x0b\x32\".voiceplane.events.v1.ModelStalledH\x00\x12\x37\n\x0btool_called\x18\x1e \x01(\x0b\x32 .voiceplane.events.v1.ToolCalledH\x00\x12=\n\x0etool_cancelled\x18\x1f \x01(\x0b\x32#.voiceplane.events.v1.ToolCancelledH\x00\x12;\n\rtool_answered\x18  \x01(\x0b\x32\".voiceplane.events.v1.ToolAnsweredH\x00\x12=\n\x0estatus_changed\x18( \x01(\x0b\x32#.voiceplane.events.v1.StatusChangedH\x00\x42\x06\n\x04\x62ody\"C\n\x0cSessionReady\x12\x12\n\nconnect_ms\x18\x01 \x01(\r\x12\x10\n\x08setup_ms\x18\x02 \x01(\r\x12\r\n\x05model\x18\x03 \x01(\t\"5\n\rStreamStarted\x12\x12\n\nstream_sid\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61ll_sid\x18\x02 \x01(\t\"c\n\x0fTranscriptDelta\x12\x12\n\nsegment_id\x18\x01 \x01(\r\x12.\n\x07speaker\x18\x02 \x01(\x0e\x32\x1d.voiceplane.events.v1.Speaker\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xb2\x01\n\x11TranscriptSegment\x12\x12\n\nsegment_id\x18\x01 \x01(\r\x12.\n\x07speaker\x18\x02 \x01(\x0e\x32\x1d.voiceplane.events.v1.Speaker\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x10\n\x08start_ms\x18\x04 \x01(\x03\x12\x0e\n\x06\x65nd_ms\x18\x05 \x01(\x03\x12\x13\n\x0binterrupted\x18\x06 \x01(\x08\x12\x14\n\x0cunheard_text\x18\x07 \x01(\t\"\x8c\x01\n\rTurnCompleted\x12\x0c\n\x04turn\x18\x01 \x01(\r\x12\x19\n\x11\x63\x61ller_stopped_ms\x18\x02 \x01(\x03\x12\x16\n\x0e\x66irst_audio_ms\x18\x03 \x01(\x03\x12\x13\n\x0bresponse_ms\x18\x04 \x01(\x03\x12\x10\n\x08\x61udio_ms\x18\x05 \x01(\x03\x12\x13\n\x0binterrupted\x18\x06 \x01(\x08\"C\n\x0bInterrupted\x12\x0c\n\x04turn\x18\x01 \x01(\r\x12\x14\n\x0c\x64iscarded_ms\x18\x02 \x01(\x03\x12\x10\n\x08\x66lush_us\x18\x03 \x01(\r\"\x1d\n\x0c\x44tmfReceived\x12\r\n\x05\x64igit\x18\x01 \x01(\t\"\x89\x01\n\x0bStreamEnded\x12\x35\n\x06reason\x18\x01 \x01(\x0e\x32%.voiceplane.events.v1.StreamEndReason\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x33\n\x07summary\x18\x03 \x01(\x0b\x32\".voiceplane.events.v1.MediaSummary\"F\n\rSessionFailed\x12\x12\n\nclose_code\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\"O\n\x0cModelStalled\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\x12\x0c\n\x04rung\x18\x02 \x01(\t\x12\x0f\n\x07outcome\x18\x03 \x01(\t\x12\x11\n\tsilent_ms\x18\x04 \x01(\r\"P\n\x0eLatencySummary\x12\x0e\n\x06\x66rames\x18\x01 \x01(\x04\x12\x0e\n\x06p50_us\x18\x02 \x01(\r\x12\x0e\n\x06p99_us\x18\x03 \x01(\r\x12\x0e\n\x06max_us\x18\x04 \x01(\r\"\xc9\x02\n\x0cMediaSummary\x12\x34\n\x06uplink\x18\x01 \x01(\x0b\x32$.voiceplane.events.v1.LatencySummary\x12\x36\n\x08\x64ownlink\x18\x02 \x01(\x0b\x32$.voiceplane.events.v1.LatencySummary\x12\x16\n\x0e\x66irst_audio_ms\x18\x03 \x01(\x03\x12\x17\n\x0f\x63\x61ller_audio_ms\x18\x04 \x01(\x04\x12\x16\n\x0e\x61gent_audio_ms\x18\x05 \x01(\x04\x12\x16\n\x0e\x64ropped_frames\x18\x06 \x01(\x04\x12\x15\n\rinterruptions\x18\x07 \x01(\r\x12\x10\n\x08setup_ms\x18\x08 \x01(\r\x12\x11\n\tprewarmed\x18\t \x01(\x08\x12\x15\n\rprompt_tokens\x18\n \x01(\x04\x12\x17\n\x0fresponse_tokens\x18\x0b \x01(\x04\"u\n\nToolCalled\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\x12\n\ntimeout_ms\x18\x05 \x01(\r\"3\n\rToolCancelled\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"t\n\x0cToolAnswered\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\twaited_ms\x18\x03 \x01(\r\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x0c\n\x04late\x18\x05 \x01(\x08\x12\x10\n\x08repeated\x18\x06 \x01(\x08\"\\\n\rStatusChanged\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x12\n\nend_reason\x18\x02 \x01(\t\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01*I\n\x07Speaker\x12\x17\n\x13SPEAKER_UNSPECIFIED\x10\x00\x12\x12\n\x0eSPEAKER_CALLER\x10\x01\x12\x11\n\rSPEAKER_AGENT\x10\x02*\x99\x02\n\x0fStreamEndReason\x12!\n\x1dSTREAM_END_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16STREAM_END_REASON_STOP\x10\x01\x12#\n\x1fSTREAM_END_REASON_SOCKET_CLOSED\x10\x02\x12\"\n\x1eSTREAM_END_REASON_MODEL_FAILED\x10\x03\x12\x1f\n\x1bSTREAM_END_REASON_REQUESTED\x10\x04\x12\x1d\n\x19STREAM_END_REASON_EXPIRED\x10\x05\x12\x1b\n\x17STREAM_END_REASON_DRAIN\x10\x06\x12!\n\x1dSTREAM_END_REASON_AGENT_ENDED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(protos/voiceplane/events/v1/events.proto\x12\x14voiceplane.events.v1\"\x94\x08\n\tCallEvent\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x12\n\nat_unix_ms\x18\x04 \x01(\x03\x12\x11\n\toffset_ms\x18\x05 \x01(\x03\x12;\n\rsession_ready\x18\n \x01(\x0b\x32\".voiceplane.events.v1.SessionReadyH\x00\x12=\n\x0estream_started\x18\x0b \x01(\x0b\x32#.voiceplane.events.v1.StreamStartedH\x00\x12\x41\n\x10transcript_delta\x18\x0c \x01(\x0b\x32%.voiceplane.events.v1.TranscriptDeltaH\x00\x12\x45\n\x12transcript_segment\x18\r \x01(\x0b\x32\'.voiceplane.events.v1.TranscriptSegmentH\x00\x12=\n\x0eturn_completed\x18\x0e \x01(\x0b\x32#.voiceplane.events.v1.TurnCompletedH\x00\x12\x38\n\x0binterrupted\x18\x0f \x01(\x0b\x32!.voiceplane.events.v1.InterruptedH\x00\x12;\n\rdtmf_received\x18\x10 \x01(\x0b\x32\".voiceplane.events.v1.DtmfReceivedH\x00\x12\x39\n\x0cstream_ended\x18\x11 \x01(\x0b\x32!.voiceplane.events.v1.StreamEndedH\x00\x12=\n\x0esession_failed\x18\x12 \x01(\x0b\x32#.voiceplane.events.v1.SessionFailedH\x00\x12?\n\x0fsession_renewed\x18\x17 \x01(\x0b\x32$.voiceplane.events.v1.SessionRenewedH\x00\x12;\n\rmodel_stalled\x18\x18 \x01(\x0b\x32\".voiceplane.events.v1.ModelStalledH\x00\x12\x37\n\x0btool_called\x18\x1e \x01(\x0b\x32 .voiceplane.events.v1.ToolCalledH\x00\x12=\n\x0etool_cancelled\x18\x1f \x01(\x0b\x32#.voiceplane.events.v1.ToolCancelledH\x00\x12;\n\rtool_answered\x18  \x01(\x0b\x32\".voiceplane.events.v1.ToolAnsweredH\x00\x12=\n\x0estatus_changed\x18( \x01(\x0b\x32#.voiceplane.events.v1.StatusChangedH\x00\x42\x06\n\x04\x62ody\"C\n\x0cSessionReady\x12\x12\n\nconnect_ms\x18\x01 \x01(\r\x12\x10\n\x08setup_ms\x18\x02 \x01(\r\x12\r\n\x05model\x18\x03 \x01(\t\"5\n\rStreamStarted\x12\x12\n\nstream_sid\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61ll_sid\x18\x02 \x01(\t\"c\n\x0fTranscriptDelta\x12\x12\n\nsegment_id\x18\x01 \x01(\r\x12.\n\x07speaker\x18\x02 \x01(\x0e\x32\x1d.voiceplane.events.v1.Speaker\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xb2\x01\n\x11TranscriptSegment\x12\x12\n\nsegment_id\x18\x01 \x01(\r\x12.\n\x07speaker\x18\x02 \x01(\x0e\x32\x1d.voiceplane.events.v1.Speaker\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x10\n\x08start_ms\x18\x04 \x01(\x03\x12\x0e\n\x06\x65nd_ms\x18\x05 \x01(\x03\x12\x13\n\x0binterrupted\x18\x06 \x01(\x08\x12\x14\n\x0cunheard_text\x18\x07 \x01(\t\"\x8c\x01\n\rTurnCompleted\x12\x0c\n\x04turn\x18\x01 \x01(\r\x12\x19\n\x11\x63\x61ller_stopped_ms\x18\x02 \x01(\x03\x12\x16\n\x0e\x66irst_audio_ms\x18\x03 \x01(\x03\x12\x13\n\x0bresponse_ms\x18\x04 \x01(\x03\x12\x10\n\x08\x61udio_ms\x18\x05 \x01(\x03\x12\x13\n\x0binterrupted\x18\x06 \x01(\x08\"C\n\x0bInterrupted\x12\x0c\n\x04turn\x18\x01 \x01(\r\x12\x14\n\x0c\x64iscarded_ms\x18\x02 \x01(\x03\x12\x10\n\x08\x66lush_us\x18\x03 \x01(\r\"\x1d\n\x0c\x44tmfReceived\x12\r\n\x05\x64igit\x18\x01 \x01(\t\"\x89\x01\n\x0bStreamEnded\x12\x35\n\x06reason\x18\x01 \x01(\x0e\x32%.voiceplane.events.v1.StreamEndReason\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x33\n\x07summary\x18\x03 \x01(\x0b\x32\".voiceplane.events.v1.MediaSummary\"F\n\rSessionFailed\x12\x12\n\nclose_code\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tretryable\x18\x03 \x01(\x08\"O\n\x0cModelStalled\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\x12\x0c\n\x04rung\x18\x02 \x01(\t\x12\x0f\n\x07outcome\x18\x03 \x01(\t\x12\x11\n\tsilent_ms\x18\x04 \x01(\r\"t\n\x0eSessionRenewed\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\x12\x0f\n\x07resumed\x18\x02 \x01(\x08\x12\x0e\n\x06gap_ms\x18\x03 \x01(\r\x12\x13\n\x0breplayed_ms\x18\x04 \x01(\r\x12\r\n\x05tries\x18\x05 \x01(\r\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t\"P\n\x0eLatencySummary\x12\x0e\n\x06\x66rames\x18\x01 \x01(\x04\x12\x0e\n\x06p50_us\x18\x02 \x01(\r\x12\x0e\n\x06p99_us\x18\x03 \x01(\r\x12\x0e\n\x06max_us\x18\x04 \x01(\r\"\xc9\x02\n\x0cMediaSummary\x12\x34\n\x06uplink\x18\x01 \x01(\x0b\x32$.voiceplane.events.v1.LatencySummary\x12\x36\n\x08\x64ownlink\x18\x02 \x01(\x0b\x32$.voiceplane.events.v1.LatencySummary\x12\x16\n\x0e\x66irst_audio_ms\x18\x03 \x01(\x03\x12\x17\n\x0f\x63\x61ller_audio_ms\x18\x04 \x01(\x04\x12\x16\n\x0e\x61gent_audio_ms\x18\x05 \x01(\x04\x12\x16\n\x0e\x64ropped_frames\x18\x06 \x01(\x04\x12\x15\n\rinterruptions\x18\x07 \x01(\r\x12\x10\n\x08setup_ms\x18\x08 \x01(\r\x12\x11\n\tprewarmed\x18\t \x01(\x08\x12\x15\n\rprompt_tokens\x18\n \x01(\x04\x12\x17\n\x0fresponse_tokens\x18\x0b \x01(\x04\"u\n\nToolCalled\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\x12\n\ntimeout_ms\x18\x05 \x01(\r\"3\n\rToolCancelled\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"t\n\x0cToolAnswered\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\twaited_ms\x18\x03 \x01(\r\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x0c\n\x04late\x18\x05 \x01(\x08\x12\x10\n\x08repeated\x18\x06 \x01(\x08\"\\\n\rStatusChanged\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x12\n\nend_reason\x18\x02 \x01(\t\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x18\n\x10\x64uration_seconds\x18\x04 \x01(\x01*I\n\x07Speaker\x12\x17\n\x13SPEAKER_UNSPECIFIED\x10\x00\x12\x12\n\x0eSPEAKER_CALLER\x10\x01\x12\x11\n\rSPEAKER_AGENT\x10\x02*\x99\x02\n\x0fStreamEndReason\x12!\n\x1dSTREAM_END_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16STREAM_END_REASON_STOP\x10\x01\x12#\n\x1fSTREAM_END_REASON_SOCKET_CLOSED\x10\x02\x12\"\n\x1eSTREAM_END_REASON_MODEL_FAILED\x10\x03\x12\x1f\n\x1bSTREAM_END_REASON_REQUESTED\x10\x04\x12\x1d\n\x19STREAM_END_REASON_EXPIRED\x10\x05\x12\x1b\n\x17STREAM_END_REASON_DRAIN\x10\x06\x12!\n\x1dSTREAM_END_REASON_AGENT_ENDED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.voiceplane.events.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SPEAKER']._serialized_start=2788
-  _globals['_SPEAKER']._serialized_end=2861
-  _globals['_STREAMENDREASON']._serialized_start=2864
-  _globals['_STREAMENDREASON']._serialized_end=3145
+  _globals['_SPEAKER']._serialized_start=2971
+  _globals['_SPEAKER']._serialized_end=3044
+  _globals['_STREAMENDREASON']._serialized_start=3047
+  _globals['_STREAMENDREASON']._serialized_end=3328
   _globals['_CALLEVENT']._serialized_start=67
-  _globals['_CALLEVENT']._serialized_end=1046
-  _globals['_SESSIONREADY']._serialized_start=1048
-  _globals['_SESSIONREADY']._serialized_end=1115
-  _globals['_STREAMSTARTED']._serialized_start=1117
-  _globals['_STREAMSTARTED']._serialized_end=1170
-  _globals['_TRANSCRIPTDELTA']._serialized_start=1172
-  _globals['_TRANSCRIPTDELTA']._serialized_end=1271
-  _globals['_TRANSCRIPTSEGMENT']._serialized_start=1274
-  _globals['_TRANSCRIPTSEGMENT']._serialized_end=1452
-  _globals['_TURNCOMPLETED']._serialized_start=1455
-  _globals['_TURNCOMPLETED']._serialized_end=1595
-  _globals['_INTERRUPTED']._serialized_start=1597
-  _globals['_INTERRUPTED']._serialized_end=1664
-  _globals['_DTMFRECEIVED']._serialized_start=1666
-  _globals['_DTMFRECEIVED']._serialized_end=1695
-  _globals['_STREAMENDED']._serialized_start=1698
-  _globals['_STREAMENDED']._serialized_end=1835
-  _globals['_SESSIONFAILED']._serialized_start=1837
-  _globals['_SESSIONFAILED']._serialized_end=1907
-  _globals['_MODELSTALLED']._serialized_start=1909
-  _globals['_MODELSTALLED']._serialized_end=1988
-  _globals['_LATENCYSUMMARY']._serialized_start=1990
-  _globals['_LATENCYSUMMARY']._serialized_end=2070
-  _globals['_MEDIASUMMARY']._serialized_start=2073
-  _globals['_MEDIASUMMARY']._serialized_end=2402
-  _globals['_TOOLCALLED']._serialized_start=2404
-  _globals['_TOOLCALLED']._serialized_end=2521
-  _globals['_TOOLCANCELLED']._serialized_start=2523
-  _globals['_TOOLCANCELLED']._serialized_end=2574
-  _globals['_TOOLANSWERED']._serialized_start=2576
-  _globals['_TOOLANSWERED']._serialized_end=2692
-  _globals['_STATUSCHANGED']._serialized_start=2694
-  _globals['_STATUSCHANGED']._serialized_end=2786
+  _globals['_CALLEVENT']._serialized_end=1111
+  _globals['_SESSIONREADY']._serialized_start=1113
+  _globals['_SESSIONREADY']._serialized_end=1180
+  _globals['_STREAMSTARTED']._serialized_start=1182
+  _globals['_STREAMSTARTED']._serialized_end=1235
+  _globals['_TRANSCRIPTDELTA']._serialized_start=1237
+  _globals['_TRANSCRIPTDELTA']._serialized_end=1336
+  _globals['_TRANSCRIPTSEGMENT']._serialized_start=1339
+  _globals['_TRANSCRIPTSEGMENT']._serialized_end=1517
+  _globals['_TURNCOMPLETED']._serialized_start=1520
+  _globals['_TURNCOMPLETED']._serialized_end=1660
+  _globals['_INTERRUPTED']._serialized_start=1662
+  _globals['_INTERRUPTED']._serialized_end=1729
+  _globals['_DTMFRECEIVED']._serialized_start=1731
+  _globals['_DTMFRECEIVED']._serialized_end=1760
+  _globals['_STREAMENDED']._serialized_start=1763
+  _globals['_STREAMENDED']._serialized_end=1900
+  _globals['_SESSIONFAILED']._serialized_start=1902
+  _globals['_SESSIONFAILED']._serialized_end=1972
+  _globals['_MODELSTALLED']._serialized_start=1974
+  _globals['_MODELSTALLED']._serialized_end=2053
+  _globals['_SESSIONRENEWED']._serialized_start=2055
+  _globals['_SESSIONRENEWED']._serialized_end=2171
+  _globals['_LATENCYSUMMARY']._serialized_start=2173
+  _globals['_LATENCYSUMMARY']._serialized_end=2253
+  _globals['_MEDIASUMMARY']._serialized_start=2256
+  _globals['_MEDIASUMMARY']._serialized_end=2585
+  _globals['_TOOLCALLED']._serialized_start=2587
+  _globals['_TOOLCALLED']._serialized_end=2704
+  _globals['_TOOLCANCELLED']._serialized_start=2706
+  _globals['_TOOLCANCELLED']._serialized_end=2757
+  _globals['_TOOLANSWERED']._serialized_start=2759
+  _globals['_TOOLANSWERED']._serialized_end=2875
+  _globals['_STATUSCHANGED']._serialized_start=2877
+  _globals['_STATUSCHANGED']._serialized_end=2969
 # @@protoc_insertion_point(module_scope)

@@ -99,6 +99,7 @@ class CallEvent(_message.Message):
     DTMF_RECEIVED_FIELD_NUMBER: _builtins.int
     STREAM_ENDED_FIELD_NUMBER: _builtins.int
     SESSION_FAILED_FIELD_NUMBER: _builtins.int
+    SESSION_RENEWED_FIELD_NUMBER: _builtins.int
     MODEL_STALLED_FIELD_NUMBER: _builtins.int
     TOOL_CALLED_FIELD_NUMBER: _builtins.int
     TOOL_CANCELLED_FIELD_NUMBER: _builtins.int
@@ -132,6 +133,8 @@ class CallEvent(_message.Message):
     @_builtins.property
     def session_failed(self) -> Global___SessionFailed: ...
     @_builtins.property
+    def session_renewed(self) -> Global___SessionRenewed: ...
+    @_builtins.property
     def model_stalled(self) -> Global___ModelStalled: ...
     @_builtins.property
     def tool_called(self) -> Global___ToolCalled: ...
@@ -158,17 +161,18 @@ class CallEvent(_message.Message):
         dtmf_received: Global___DtmfReceived | None = ...,
         stream_ended: Global___StreamEnded | None = ...,
         session_failed: Global___SessionFailed | None = ...,
+        session_renewed: Global___SessionRenewed | None = ...,
         model_stalled: Global___ModelStalled | None = ...,
         tool_called: Global___ToolCalled | None = ...,
         tool_cancelled: Global___ToolCancelled | None = ...,
         tool_answered: Global___ToolAnswered | None = ...,
         status_changed: Global___StatusChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "model_stalled", b"model_stalled", "session_failed", b"session_failed", "session_ready", b"session_ready", "status_changed", b"status_changed", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "model_stalled", b"model_stalled", "session_failed", b"session_failed", "session_ready", b"session_ready", "session_renewed", b"session_renewed", "status_changed", b"status_changed", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_ms", b"at_unix_ms", "body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "model_stalled", b"model_stalled", "offset_ms", b"offset_ms", "seq", b"seq", "session_failed", b"session_failed", "session_ready", b"session_ready", "source", b"source", "status_changed", b"status_changed", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_ms", b"at_unix_ms", "body", b"body", "dtmf_received", b"dtmf_received", "interrupted", b"interrupted", "model_stalled", b"model_stalled", "offset_ms", b"offset_ms", "seq", b"seq", "session_failed", b"session_failed", "session_ready", b"session_ready", "session_renewed", b"session_renewed", "source", b"source", "status_changed", b"status_changed", "stream_ended", b"stream_ended", "stream_started", b"stream_started", "tool_answered", b"tool_answered", "tool_called", b"tool_called", "tool_cancelled", b"tool_cancelled", "transcript_delta", b"transcript_delta", "transcript_segment", b"transcript_segment", "turn_completed", b"turn_completed", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_ready", "stream_started", "transcript_delta", "transcript_segment", "turn_completed", "interrupted", "dtmf_received", "stream_ended", "session_failed", "model_stalled", "tool_called", "tool_cancelled", "tool_answered", "status_changed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_ready", "stream_started", "transcript_delta", "transcript_segment", "turn_completed", "interrupted", "dtmf_received", "stream_ended", "session_failed", "session_renewed", "model_stalled", "tool_called", "tool_cancelled", "tool_answered", "status_changed"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -418,7 +422,7 @@ Global___StreamEnded: _TypeAlias = StreamEnded  # noqa: Y015
 
 @_typing.final
 class SessionFailed(_message.Message):
-    """The model's session could not be opened, or broke before the stream started."""
+    """The model's session could not be opened, or broke and no other could be had."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -477,6 +481,47 @@ class ModelStalled(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelStalled: _TypeAlias = ModelStalled  # noqa: Y015
+
+@_typing.final
+class SessionRenewed(_message.Message):
+    """Another session of the model's has taken the call on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    RESUMED_FIELD_NUMBER: _builtins.int
+    GAP_MS_FIELD_NUMBER: _builtins.int
+    REPLAYED_MS_FIELD_NUMBER: _builtins.int
+    TRIES_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    cause: _builtins.str
+    """go_away, age, cut, forgotten (the one before remembered nothing), asked (it was silent)"""
+    resumed: _builtins.bool
+    """it has the old one's memory; else it was told what was said"""
+    gap_ms: _builtins.int
+    """between the two; what the caller said in it was not lost"""
+    replayed_ms: _builtins.int
+    """caller audio that it heard again, or late"""
+    tries: _builtins.int
+    detail: _builtins.str
+    """how the old one ended"""
+    def __init__(
+        self,
+        *,
+        cause: _builtins.str = ...,
+        resumed: _builtins.bool = ...,
+        gap_ms: _builtins.int = ...,
+        replayed_ms: _builtins.int = ...,
+        tries: _builtins.int = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "detail", b"detail", "gap_ms", b"gap_ms", "replayed_ms", b"replayed_ms", "resumed", b"resumed", "tries", b"tries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionRenewed: _TypeAlias = SessionRenewed  # noqa: Y015
 
 @_typing.final
 class LatencySummary(_message.Message):

@@ -17,6 +17,7 @@ from media_plane.wire.gemini import ServerMessage, ToolCall, audio_shape
 from tests.support.shapes import find
 
 GOLDEN = Path(__file__).parents[4] / "protos" / "golden" / "gemini"
+_HANDLE = "CihrZ2t1dTd0c3hnNGdkcHY5cGZ2MnI1anN6bnk5eHhvZ2x5cXU2cGh4"
 SERVER = sorted(path.stem for path in GOLDEN.glob("server-*.json"))
 
 
@@ -50,7 +51,9 @@ def test_every_golden_server_frame_parses(name: str) -> None:
         ("server-interim-input-transcription", ServerMessage()),
         ("server-go-away", ServerMessage(go_away_ms=50_000)),
         ("server-go-away-fraction", ServerMessage(go_away_ms=9_500)),
-        ("server-session-resumption-update-not-resumable", ServerMessage()),
+        ("server-session-resumption-update-not-resumable", ServerMessage(resumption="")),
+        ("server-session-resumption-update", ServerMessage(resumption=_HANDLE)),
+        ("server-session-resumption-update-index", ServerMessage(resumption=_HANDLE, consumed=12)),
         ("server-tool-call", ServerMessage(tool_calls=[ToolCall("fc-1", "lookup", '{"q":"x"}')])),
         ("server-model-text", ServerMessage()),
         ("server-voice-activity", ServerMessage()),
@@ -231,3 +234,10 @@ def test_one_byte_changed_anywhere_never_parts_the_roads(at: int, byte: int) -> 
     found = fast(shape, bytes(data))
     if found is not None:
         assert gemini.parse(bytes(data)) == ServerMessage(audio=[found])
+
+
+@pytest.mark.parametrize("index", ['"x"', "-1", "true", "1.5", '"12345678901234567890"'])
+def test_a_consumed_index_that_is_no_count_is_refused(index: str) -> None:
+    frame = f'{{"sessionResumptionUpdate":{{"resumable":true,"lastConsumedClientMessageIndex":{index}}}}}'
+    with pytest.raises(PeerError, match="lastConsumedClientMessageIndex"):
+        gemini.parse(frame.encode())
