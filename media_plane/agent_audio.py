@@ -15,7 +15,7 @@ from media_plane.call.playout import Playout
 from media_plane.call.tally import Tally
 from media_plane.call.waiting import WaitingAudio
 from media_plane.dsp.codec import OFFSET, Downlink
-from media_plane.leg import Leg
+from media_plane.leg import TEXT, Leg
 from media_plane.wire import twilio
 from media_plane.wire.events import Body
 
@@ -32,7 +32,7 @@ class AgentAudio:
     written; 0: none was. `drop` is told of every message that cannot be sent, with the reason."""
 
     __slots__ = (
-        *("_clock", "_conversation", "_down", "_drop", "_emit", "_observe", "_playout", "_stream_sid"),
+        *("_clock", "_conversation", "_down", "_drop", "_emit", "_note", "_playout", "_stream_sid"),
         *("first_ns", "held", "outlet"),
     )
 
@@ -53,7 +53,7 @@ class AgentAudio:
         self._down = down
         self._playout = playout
         self._conversation = conversation
-        self._observe = tally.down_latency.observe
+        self._note = tally.down_latency.note
         self._clock = clock
         self._emit = emit
         self._drop = drop
@@ -73,7 +73,9 @@ class AgentAudio:
 
         False: it is not plain base64 (SHAPED: or the frame has another shape), and nothing was done.
         """
-        result = self._down.decode(data, start, end)
+        down = self._down
+        decode = down.decode
+        result = decode(data, start, end)
         if result <= 0:
             return result == 0
         samples = result >> 32
@@ -83,9 +85,10 @@ class AgentAudio:
         elif caller.congested:
             self._drop("Twilio's socket takes too little")
         else:
-            caller.send(self._down.buffer, result & OFFSET)
-            written_ns = self._clock()
-            self._observe((written_ns - now_ns) // 1000)
+            send, clock, note = caller.send, self._clock, self._note
+            send(TEXT, down.buffer, result & OFFSET)
+            written_ns = clock()
+            note(written_ns - now_ns)
             if not self.first_ns:
                 self.first_ns = written_ns
             due = self._playout.write(samples, written_ns)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
+
+from picows import WSMsgType
+
+TEXT: Final = WSMsgType.TEXT
 
 
 class Leg(Protocol):
     """One of a session's two sockets. `congested`: more waits in it than its bound allows."""
 
-    congested: bool
+    @property
+    def congested(self) -> bool: ...
 
-    def send(self, buffer: bytearray, offset: int) -> None:
-        """Write `buffer[offset:]` as one text message now. The bytes may be scrambled afterwards."""
+    def send(self, kind: WSMsgType, buffer: bytearray, offset: int) -> None:
+        """Write `buffer[offset:]` as one message now. The bytes may be scrambled afterwards.
+
+        It takes `kind`, always TEXT, so that a socket's own method can stand here with nothing between.
+        """
 
     def send_text(self, message: bytes) -> None:
         """Write a whole text message now."""

@@ -27,7 +27,7 @@ from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 log = structlog.get_logger(__name__)
 
 _TICK_S = 0.1  # each session's
-_SLICES = 5  # of the sessions, one after another: all at once would keep the loop for milliseconds
+_SLICES = 2  # of the sessions, one after another: all at once would keep the loop for milliseconds
 _REMEMBERED = 2000  # calls that are over
 
 

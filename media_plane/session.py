@@ -30,7 +30,7 @@ from media_plane.call.waiting import WaitingAudio
 from media_plane.dsp.codec import OFFSET, SHAPED, Codecs
 from media_plane.dsp.g711 import mean_level
 from media_plane.errors import CloseCode, ModelFailure, PeerError
-from media_plane.leg import Leg
+from media_plane.leg import TEXT, Leg
 from media_plane.tool_desk import ToolDesk
 from media_plane.wire import events, gemini, twilio
 from media_plane.wire.events import Body, EndReason
@@ -61,7 +61,7 @@ class CallSession:
     # With more than thirty attributes CPython would look them up in a dictionary, many times a frame.
     __slots__ = (
         *("_agent", "_caller", "_clock", "_conversation", "_early", "_emit_event", "_encode"),
-        *("_ended", "_greeting", "_log", "_model", "_observe_up", "_play", "_playout"),
+        *("_ended", "_greeting", "_log", "_model", "_note_up", "_play", "_playout"),
         *("_prewarmed", "_setup_ms", "_turns", "_up", "config", "desk", "end_reason", "next_seq"),
         *("start_ns", "state", "stream_sid", "summary", "tally"),
     )
@@ -112,7 +112,7 @@ class CallSession:
         self._prewarmed = False
         # Looked up once here, used in every frame.
         self._encode = self._up.encode
-        self._observe_up = self.tally.up_latency.observe
+        self._note_up = self.tally.up_latency.note
         self._play = self._agent.play
 
     # -- caller → model --
@@ -129,7 +129,8 @@ class CallSession:
     def _send_up(self, data: bytes, start: int, end: int, now_ns: int) -> bool:
         """Encode one piece of caller audio and send it. False: it is not plain base64 (SHAPED: or the message
         has another shape), and nothing was done."""
-        result = self._encode(data, start, end, now_ns)
+        encode = self._encode  # what an attribute holds is called slowly while it is looked up as a method
+        result = encode(data, start, end, now_ns)
         if result <= 0:
             return result == 0
         model = self._model
@@ -137,8 +138,9 @@ class CallSession:
         if model.congested:
             self._drop_up("the model's socket takes too little")
         elif offset := result & OFFSET:
-            model.send(self._up.buffer, offset)
-            self._observe_up((self._clock() - now_ns) // 1000)
+            send, clock, note = model.send, self._clock, self._note_up
+            send(TEXT, self._up.buffer, offset)
+            note(clock() - now_ns)
         return True
 
     def _send_up_slowly(self, audio: bytes, now_ns: int) -> None:
@@ -190,7 +192,8 @@ class CallSession:
         Raises:
             PeerError: the model's socket must be closed.
         """
-        if now_ns >= self._turns.stale_until_ns and self._play(data, SHAPED, 0, now_ns):
+        play = self._play
+        if now_ns >= self._turns.stale_until_ns and play(data, SHAPED, 0, now_ns):
             return
         try:
             message = gemini.parse(data)
@@ -330,6 +333,7 @@ class CallSession:
 
     def tick(self, now_ns: int) -> None:
         """Called several times a second: what is due only because time has passed."""
+        self.tally.settle()
         if self._greeting.waits and self.start_ns:
             self._greet(now_ns)
         if self.state is State.LIVE:
@@ -388,6 +392,7 @@ class CallSession:
             self._emit_all(self._conversation.end(now_ns), now_ns)
         first_ns = self._agent.first_ns
         first_audio_ms = (first_ns - self.start_ns) // 1_000_000 if first_ns else -1
+        self.tally.settle()
         self.tally.caller_samples = self._up.samples
         self.tally.agent_samples = self._playout.sent
         self.summary = self.tally.summary(

@@ -134,7 +134,7 @@ class Telephone:
         self._end_ns = 0  # everything that has arrived has been played then
         self._marks: list[tuple[int, str]] = []
 
-    def send(self, buffer: bytearray, offset: int) -> None:
+    def send(self, kind: object, buffer: bytearray, offset: int) -> None:
         self.send_text(bytes(buffer[offset:]))
         buffer[offset:] = bytes(len(buffer) - offset)
 
@@ -190,7 +190,7 @@ class ModelLeg:
         self.congested = False
         self.told: list[dict[str, Any]] = []
 
-    def send(self, buffer: bytearray, offset: int) -> None:
+    def send(self, kind: object, buffer: bytearray, offset: int) -> None:
         buffer[offset:] = bytes(len(buffer) - offset)
 
     def send_text(self, message: bytes) -> None:

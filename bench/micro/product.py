@@ -49,7 +49,7 @@ class _NullLeg:
         self.sent = 0
         self.told: list[bytes] = []
 
-    def send(self, buffer: bytearray, offset: int) -> None:
+    def send(self, kind: object, buffer: bytearray, offset: int) -> None:
         self.sent += 1
 
     def send_text(self, message: bytes) -> None:

@@ -20,6 +20,7 @@ from media_plane.call.turn import Phase, Turn, Turns
 from media_plane.wire.events import Body, Speaker, TranscriptDelta, TranscriptSegment, TurnCompleted
 
 _NS_PER_SAMPLE = 125_000  # 8 kHz
+_SPEAKING = Phase.SPEAKING  # asked in every frame
 _AHEAD_NS = 300_000_000  # by which a turn's text may come before its audio
 _TRAILING_NS = 1_000_000_000  # by which it may come after the turn is over
 
@@ -55,7 +56,7 @@ class Conversation:
     def agent_audio(self, samples: int, now_ns: int, *, playing: bool = True) -> Sequence[Body]:
         """Audio of the agent was written, or put by until it may leave (not `playing`)."""
         turn = self.turns.current
-        if turn is not None and turn.phase is Phase.SPEAKING:
+        if turn is not None and turn.phase is _SPEAKING:
             turn.samples += samples
             return ()
         done = self.finish(now_ns, next_begins=True)

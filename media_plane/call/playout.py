@@ -18,8 +18,8 @@ from __future__ import annotations
 _NS_PER_SAMPLE = 125_000  # 8 kHz
 _MARK_EVERY = 1600  # samples: 200 ms, while the lag is being learned
 _LEARNING = 8000  # samples after the buffer ran dry: 1 s, five marks, of which some may be lost
-_MARK_EVERY_LATER = 8000  # each mark costs two messages, as much as two audio frames
-_MAX_PENDING = 1024  # marks; 10 minutes at one a second is 600, and Twilio buffers no more than that
+_MARK_EVERY_LATER = 16000  # 2 s: each mark costs two messages, as much as two audio frames
+_MAX_PENDING = 1024  # marks; 10 minutes at one in 2 s is 300, and Twilio buffers no more than that
 _FEW = 4  # marks; the smallest lag of the last four to eight counts, so that a hole in the audio shows
 _ENOUGH = 4  # marks that tell more than what was usual before: fewer may all be late
 _PROBES = 3  # sent soon, as one may be late
@@ -64,7 +64,7 @@ class Playout:
         return self.sent >= self._due
 
     def due_mark(self, *, turn_over: bool = False) -> str | None:
-        """The name of a mark to send now: every 200 ms of audio in the first second, every second after it,
+        """The name of a mark to send now: every 200 ms of audio in the first second, every 2 s after it,
         and with a turn's last audio."""
         if self.sent < self._due and not (turn_over and self.sent > self._marked):
             return None

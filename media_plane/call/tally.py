@@ -7,7 +7,8 @@ from media_plane.wire.events import MediaSummary
 
 
 class Tally:
-    """Plain numbers that only grow; the session adds to them, anybody may read them at any time."""
+    """Plain numbers that only grow; the session adds to them, anybody may read them at any time. The latency
+    of the newest frames is noted, and counted by `settle`."""
 
     __slots__ = (
         *("agent_samples", "caller_samples", "down_latency", "dropped_down", "dropped_up", "hello_samples"),
@@ -29,6 +30,10 @@ class Tally:
         self.peer_errors = 0  # messages that could not be understood
         self.prompt_tokens = 0
         self.response_tokens = 0
+
+    def settle(self) -> None:
+        self.up_latency.settle()
+        self.down_latency.settle()
 
     def add(self, other: Tally) -> None:
         self.up_latency.merge(other.up_latency)

@@ -30,7 +30,7 @@ class SocketLeg(WSListener):
     session drops audio rather than let it grow old.
     """
 
-    send: Callable[[bytearray, int], None]  # (buffer, offset): buffer[offset:] as one text message
+    send: Callable[[WSMsgType, bytearray, int], None]  # as of Leg
 
     def __init__(
         self, on_message: Callable[[bytes, int], None], *, max_message: int, high_water: int
@@ -40,9 +40,8 @@ class SocketLeg(WSListener):
         self._max_message = max_message
         self._high_water = high_water
         self._transport: WSTransport | None = None
-        self._read_ns = 0
         self._fragments = bytearray()
-        self._in_fragments = False
+        self._whole = True  # a data frame is a message for `on_message`, unless fragments of one are here
         self._silent = False  # we closed, or the end has been told
         self._close_timer: asyncio.TimerHandle | None = None
 
@@ -60,7 +59,7 @@ class SocketLeg(WSListener):
             self._transport.send(_TEXT, message)
 
     def close(self, code: int, reason: str) -> None:
-        self._silent = True
+        self._fall_silent()
         self._send_close(code, reason)
 
     def _send_close(self, code: int, reason: str) -> None:
@@ -75,21 +74,15 @@ class SocketLeg(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
-        self.send = partial(transport.send_reuse_external_bytearray, _TEXT)
+        self.send = transport.send_reuse_external_bytearray
         transport.underlying_transport.set_write_buffer_limits(self._high_water, self._high_water * 3 // 4)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        # Frames that came in one read share its time: the later ones have been waiting for the earlier.
-        now_ns = self._read_ns or monotonic_ns()
-        self._read_ns = 0 if frame.last_in_buffer else now_ns
-        if self._silent:
-            if frame.msg_type == WSMsgType.CLOSE:
-                transport.disconnect()
-            return
-        kind = frame.msg_type
+        now_ns = monotonic_ns()
         try:
-            if kind in _DATA and frame.fin and not self._in_fragments:
-                self.on_message(frame.get_payload_as_bytes(), now_ns)
+            if frame.msg_type in _DATA and frame.fin and self._whole:
+                on_message = self.on_message
+                on_message(frame.get_payload_as_bytes(), now_ns)
             else:
                 self._on_other(transport, frame, now_ns)
         except PeerError as error:
@@ -116,7 +109,10 @@ class SocketLeg(WSListener):
         self.congested = False
 
     def _on_other(self, transport: WSTransport, frame: WSFrame, now_ns: int) -> None:
-        if frame.msg_type == WSMsgType.CLOSE:
+        if self._silent:
+            if frame.msg_type == WSMsgType.CLOSE:
+                transport.disconnect()
+        elif frame.msg_type == WSMsgType.CLOSE:
             code = frame.get_close_code().value or CloseCode.NORMAL
             self._tell_closed(code, frame.get_close_reason() or "", now_ns, misbehaved=False)
             transport.send_close(WSCloseCode(code) if code in _ECHOED else WSCloseCode.OK)
@@ -126,24 +122,27 @@ class SocketLeg(WSListener):
 
     def _gather(self, frame: WSFrame, now_ns: int) -> None:
         """A message in fragments; none of our peers is known to send one, the protocol lets them."""
-        if (frame.msg_type == WSMsgType.CONTINUATION) != self._in_fragments:
+        if (frame.msg_type == WSMsgType.CONTINUATION) == self._whole:
             raise PeerError("a fragment out of order")
         if len(self._fragments) + frame.payload_size > self._max_message:
             raise PeerError("message is too big", CloseCode.TOO_BIG)
         self._fragments += frame.get_payload_as_bytes()
-        self._in_fragments = not frame.fin
+        self._whole = frame.fin
         if frame.fin:
             message, self._fragments = bytes(self._fragments), bytearray()
             self.on_message(message, now_ns)
 
+    def _fall_silent(self) -> None:
+        self._silent, self._whole = True, False
+
     def _tell_closed(self, code: int, reason: str, now_ns: int, *, misbehaved: bool) -> None:
         if not self._silent:
-            self._silent = True
+            self._fall_silent()
             self.on_closed(code, reason, now_ns, misbehaved=misbehaved)
 
 
 _ECHOED = {code.value for code in WSCloseCode} - {0, 1006}
 
 
-def _nowhere(message: object, at: int) -> None:
+def _nowhere(*_: object) -> None:
     """Instead of a socket, or of a session, that is gone."""

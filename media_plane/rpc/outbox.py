@@ -24,7 +24,7 @@ from media_plane.wire.events import CallEvent, ToolCalled, ToolCancelled, Transc
 log = structlog.get_logger(__name__)
 
 BATCH = 100  # entries a write: less than half a millisecond of the loop to serialise
-GATHER_S = 0.2  # events of one moment share a write, which costs the loop as much as ten audio frames
+GATHER_S = 0.4  # events of one moment share a write, which costs the loop as much as ten audio frames
 DEEP = 50_000  # events; about 10 s of 400 calls in which everybody talks. Beyond it deltas are dropped
 STREAM_LENGTH = 20_000  # entries a call keeps, roughly
 TOOLS = "tools"

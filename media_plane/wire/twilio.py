@@ -9,11 +9,12 @@ sequenceNumber are JSON strings on this wire.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from media_plane.errors import PeerError
 
@@ -95,9 +96,9 @@ def parse(data: bytes) -> Message:
         PeerError: not JSON, not an object, or a field of a known event is missing or of the wrong kind.
     """
     try:
-        message = json.loads(data)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise PeerError(f"message is not JSON: {type(error).__name__}") from None
+        message = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise PeerError(f"message is not JSON: {error.msg}") from None
     if not isinstance(message, dict):
         raise PeerError("message is not a JSON object")
     event = _text(message, "event")

@@ -28,7 +28,7 @@ class AudioLeg:
         self.rates: set[str] = set()  # mime types the model was told
         self.closed = False
 
-    def send(self, buffer: bytearray, offset: int) -> None:
+    def send(self, kind: object, buffer: bytearray, offset: int) -> None:
         self.send_text(bytes(buffer[offset:]))
         buffer[offset:] = bytes(len(buffer) - offset)  # as masking would
 

@@ -26,7 +26,7 @@ class RecordedLeg:
         self.sent: list[dict[str, Any]] = []
         self.closed: tuple[int, str] | None = None
 
-    def send(self, buffer: bytearray, offset: int) -> None:
+    def send(self, kind: object, buffer: bytearray, offset: int) -> None:
         self.sent.append(json.loads(buffer[offset:]))
         buffer[offset:] = bytes(len(buffer) - offset)  # as masking would
 

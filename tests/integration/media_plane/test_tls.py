@@ -15,7 +15,7 @@ from media_plane.dsp.kernels import AUDIO_AT
 from media_plane.errors import ModelFailure
 from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.gemini_ws import open_session
-from media_plane.leg import Leg
+from media_plane.leg import TEXT, Leg
 from media_plane.wire import gemini
 from tests.support.media_peers import fake_gemini
 
@@ -51,7 +51,7 @@ async def test_frames_written_from_one_buffer_all_arrive_whole(tmp_path: Path) -
             payload = b64encode(np.full(160, value % 256, np.uint8).tobytes())
             result = up.encode(payload, 0, len(payload), 0)
             sent.append(bytes(up.buffer[AUDIO_AT : AUDIO_AT + 640]))
-            user.leg.send(up.buffer, result & OFFSET)
+            user.leg.send(TEXT, up.buffer, result & OFFSET)
         model = server.sessions[0]
         await model.until(lambda: len(model.messages) == 501)
         assert model.heard.tobytes() == b"".join(sent)

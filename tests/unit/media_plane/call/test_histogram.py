@@ -24,6 +24,16 @@ def test_every_value_lies_below_the_edge_of_its_bucket(micros: int) -> None:
     assert index == 0 or micros >= upper_edge(index - 1)
 
 
+def test_what_is_noted_is_counted_once_when_it_is_settled() -> None:
+    histogram = Histogram()
+    for nanos in (1_999, 2_000, 5_000_999):
+        histogram.note(nanos)
+    assert histogram.frames == 0
+    histogram.settle()
+    histogram.settle()
+    assert (histogram.frames, histogram.counts[1], histogram.counts[2], histogram.max_us) == (3, 1, 1, 5000)
+
+
 @given(st.lists(st.integers(0, 2_000_000), min_size=1, max_size=300))
 def test_a_percentile_is_right_to_within_an_eighth(values: list[int]) -> None:
     histogram = Histogram()
