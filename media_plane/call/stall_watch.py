@@ -159,11 +159,11 @@ class StallWatch:
         return self._open is not None and self._open[1] in (Rung.RESUME, Rung.FRESH)
 
     def renewed(self, now_ns: int) -> None:
-        """Another session has taken the call on. What the caller said and it has not heard is sent to it."""
+        """Another session has taken the call on. It hears what the caller said and nobody has answered."""
         if self._cause is None:
             return
         if self.renewing:
-            hears_again = self._cause is Cause.NO_REPLY
+            hears_again = self._cause in (Cause.NO_REPLY, Cause.EMPTY_TURN, Cause.TOOL)
             asks = Rung.NUDGE in self._rules.rungs
             answer_ns = now_ns + (self._spoken_wait() if hears_again or not asks else 0)
             self._ask_ns = answer_ns if asks else 0

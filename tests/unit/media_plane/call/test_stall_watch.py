@@ -486,23 +486,23 @@ def test_no_rung_is_taken_while_the_caller_speaks() -> None:
     assert line.rungs == [Rung.NUDGE, Rung.RESUME]
 
 
-def test_a_session_that_is_there_is_asked_unless_it_hears_the_caller_again() -> None:
-    for cause in (Cause.NO_REPLY, Cause.EMPTY_TURN):
+def test_a_session_that_is_there_is_asked_at_once_unless_it_hears_the_caller_again() -> None:
+    for cause in (Cause.NO_REPLY, Cause.PHANTOM):
         line = Line().taught()
         line.caller()
-        if cause is Cause.EMPTY_TURN:
+        if cause is Cause.PHANTOM:
             line.run(300)
-            line.complete()
+            line.interrupted()
         while Rung.RESUME not in line.rungs:
             line.run(100)
         line.run(400)
         line.watch.renewed(line.now)
         line.run(300)
         asked = [step for step in line.climbs if step.again]
-        assert bool(asked) == (cause is Cause.EMPTY_TURN)
+        assert bool(asked) == (cause is Cause.PHANTOM)
         line.run(1900)
         assert [step.rung for step in line.climbs if step.again] == [Rung.RESUME]
-        assert Rung.FRESH not in line.rungs or cause is Cause.EMPTY_TURN
+        assert {step.cause for step in line.climbs} == {cause}
 
 
 def test_a_session_that_another_reason_has_renewed_is_given_the_whole_wait() -> None:
