@@ -56,6 +56,7 @@ class Model:
     client_content: ClientContent = ClientContent.ANY_TIME
     history_config: bool = True  # historyConfig.initialHistoryInClientContent
     converses: bool = True  # else it only translates
+    more_turns: bool = False  # it may follow a turn by another one, without the caller
 
 
 _LEVELS = frozenset({"MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"})
@@ -71,6 +72,7 @@ MODELS = {
             thinking_levels=frozenset({"LOW", "MEDIUM", "HIGH"}),
             blocking=False,
             scheduling=False,
+            more_turns=True,
         ),
         Model(
             # It never answers a setup that mentions affective dialog or proactivity. Its functions are

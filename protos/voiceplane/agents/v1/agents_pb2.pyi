@@ -55,6 +55,7 @@ class AgentSettings(_message.Message):
     AFFECTIVE_DIALOG_FIELD_NUMBER: _builtins.int
     PROACTIVE_AUDIO_FIELD_NUMBER: _builtins.int
     TURNS_FIELD_NUMBER: _builtins.int
+    STALLS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """without `models/`; empty: GEMINI_MODEL"""
     voice: _builtins.str
@@ -76,6 +77,8 @@ class AgentSettings(_message.Message):
     """the model may leave unanswered what isn't said to it"""
     @_builtins.property
     def turns(self) -> Global___TurnSettings: ...
+    @_builtins.property
+    def stalls(self) -> Global___StallSettings: ...
     def __init__(
         self,
         *,
@@ -90,10 +93,11 @@ class AgentSettings(_message.Message):
         affective_dialog: _builtins.bool | None = ...,
         proactive_audio: _builtins.bool | None = ...,
         turns: Global___TurnSettings | None = ...,
+        stalls: Global___StallSettings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_affective_dialog", b"_affective_dialog", "_max_output_tokens", b"_max_output_tokens", "_proactive_audio", b"_proactive_audio", "_temperature", b"_temperature", "_thinking_budget", b"_thinking_budget", "_top_p", b"_top_p", "affective_dialog", b"affective_dialog", "max_output_tokens", b"max_output_tokens", "proactive_audio", b"proactive_audio", "temperature", b"temperature", "thinking_budget", b"thinking_budget", "top_p", b"top_p", "turns", b"turns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_affective_dialog", b"_affective_dialog", "_max_output_tokens", b"_max_output_tokens", "_proactive_audio", b"_proactive_audio", "_temperature", b"_temperature", "_thinking_budget", b"_thinking_budget", "_top_p", b"_top_p", "affective_dialog", b"affective_dialog", "max_output_tokens", b"max_output_tokens", "proactive_audio", b"proactive_audio", "stalls", b"stalls", "temperature", b"temperature", "thinking_budget", b"thinking_budget", "top_p", b"top_p", "turns", b"turns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affective_dialog", b"_affective_dialog", "_max_output_tokens", b"_max_output_tokens", "_proactive_audio", b"_proactive_audio", "_temperature", b"_temperature", "_thinking_budget", b"_thinking_budget", "_top_p", b"_top_p", "affective_dialog", b"affective_dialog", "language", b"language", "max_output_tokens", b"max_output_tokens", "model", b"model", "proactive_audio", b"proactive_audio", "temperature", b"temperature", "thinking_budget", b"thinking_budget", "thinking_level", b"thinking_level", "top_p", b"top_p", "turns", b"turns", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affective_dialog", b"_affective_dialog", "_max_output_tokens", b"_max_output_tokens", "_proactive_audio", b"_proactive_audio", "_temperature", b"_temperature", "_thinking_budget", b"_thinking_budget", "_top_p", b"_top_p", "affective_dialog", b"affective_dialog", "language", b"language", "max_output_tokens", b"max_output_tokens", "model", b"model", "proactive_audio", b"proactive_audio", "stalls", b"stalls", "temperature", b"temperature", "thinking_budget", b"thinking_budget", "thinking_level", b"thinking_level", "top_p", b"top_p", "turns", b"turns", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__affective_dialog: _TypeAlias = _typing.Literal["affective_dialog"]  # noqa: Y015
     _WhichOneofArgType__affective_dialog: _TypeAlias = _typing.Literal["_affective_dialog", b"_affective_dialog"]  # noqa: Y015
@@ -218,9 +222,13 @@ class TurnSettings(_message.Message):
     SILENCE_DURATION_MS_FIELD_NUMBER: _builtins.int
     ACTIVITY_HANDLING_FIELD_NUMBER: _builtins.int
     TURN_COVERAGE_FIELD_NUMBER: _builtins.int
+    SPEECH_THRESHOLD_FIELD_NUMBER: _builtins.int
+    SPEECH_PAD_MS_FIELD_NUMBER: _builtins.int
+    HOLD_AFTER_MS_FIELD_NUMBER: _builtins.int
+    HOLD_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     mode: Global___TurnSettings.Mode.ValueType
     start_sensitivity: Global___TurnSettings.StartSensitivity.ValueType
-    """The next four only with AUTO."""
+    """These four mean the same with AUTO and MANUAL; what is not set is the service's default, or the node's."""
     end_sensitivity: Global___TurnSettings.EndSensitivity.ValueType
     prefix_padding_ms: _builtins.int
     """of speech, before a turn begins; at most 10000"""
@@ -228,6 +236,18 @@ class TurnSettings(_message.Message):
     """of silence, before a turn ends; 1-10000"""
     activity_handling: Global___TurnSettings.ActivityHandling.ValueType
     turn_coverage: Global___TurnSettings.TurnCoverage.ValueType
+    speech_threshold: _builtins.float
+    """The next two only with MANUAL.
+    how likely it must be that the caller speaks, above 0 and below 1
+    """
+    speech_pad_ms: _builtins.int
+    """of audio before the speech that belong to the turn; at most 2000"""
+    hold_after_ms: _builtins.int
+    """The agent falls silent once the caller has been audible over it for so long, at most 2000; not set: when the
+    model says that it is interrupted.
+    """
+    hold_timeout_ms: _builtins.int
+    """Then it goes on when the model has said nothing of the kind for so long, 100-3000; not set: 800."""
     def __init__(
         self,
         *,
@@ -238,18 +258,93 @@ class TurnSettings(_message.Message):
         silence_duration_ms: _builtins.int | None = ...,
         activity_handling: Global___TurnSettings.ActivityHandling.ValueType = ...,
         turn_coverage: Global___TurnSettings.TurnCoverage.ValueType = ...,
+        speech_threshold: _builtins.float | None = ...,
+        speech_pad_ms: _builtins.int | None = ...,
+        hold_after_ms: _builtins.int | None = ...,
+        hold_timeout_ms: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_prefix_padding_ms", b"_prefix_padding_ms", "_silence_duration_ms", b"_silence_duration_ms", "prefix_padding_ms", b"prefix_padding_ms", "silence_duration_ms", b"silence_duration_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hold_after_ms", b"_hold_after_ms", "_hold_timeout_ms", b"_hold_timeout_ms", "_prefix_padding_ms", b"_prefix_padding_ms", "_silence_duration_ms", b"_silence_duration_ms", "_speech_pad_ms", b"_speech_pad_ms", "_speech_threshold", b"_speech_threshold", "hold_after_ms", b"hold_after_ms", "hold_timeout_ms", b"hold_timeout_ms", "prefix_padding_ms", b"prefix_padding_ms", "silence_duration_ms", b"silence_duration_ms", "speech_pad_ms", b"speech_pad_ms", "speech_threshold", b"speech_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_prefix_padding_ms", b"_prefix_padding_ms", "_silence_duration_ms", b"_silence_duration_ms", "activity_handling", b"activity_handling", "end_sensitivity", b"end_sensitivity", "mode", b"mode", "prefix_padding_ms", b"prefix_padding_ms", "silence_duration_ms", b"silence_duration_ms", "start_sensitivity", b"start_sensitivity", "turn_coverage", b"turn_coverage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hold_after_ms", b"_hold_after_ms", "_hold_timeout_ms", b"_hold_timeout_ms", "_prefix_padding_ms", b"_prefix_padding_ms", "_silence_duration_ms", b"_silence_duration_ms", "_speech_pad_ms", b"_speech_pad_ms", "_speech_threshold", b"_speech_threshold", "activity_handling", b"activity_handling", "end_sensitivity", b"end_sensitivity", "hold_after_ms", b"hold_after_ms", "hold_timeout_ms", b"hold_timeout_ms", "mode", b"mode", "prefix_padding_ms", b"prefix_padding_ms", "silence_duration_ms", b"silence_duration_ms", "speech_pad_ms", b"speech_pad_ms", "speech_threshold", b"speech_threshold", "start_sensitivity", b"start_sensitivity", "turn_coverage", b"turn_coverage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__hold_after_ms: _TypeAlias = _typing.Literal["hold_after_ms"]  # noqa: Y015
+    _WhichOneofArgType__hold_after_ms: _TypeAlias = _typing.Literal["_hold_after_ms", b"_hold_after_ms"]  # noqa: Y015
+    _WhichOneofReturnType__hold_timeout_ms: _TypeAlias = _typing.Literal["hold_timeout_ms"]  # noqa: Y015
+    _WhichOneofArgType__hold_timeout_ms: _TypeAlias = _typing.Literal["_hold_timeout_ms", b"_hold_timeout_ms"]  # noqa: Y015
     _WhichOneofReturnType__prefix_padding_ms: _TypeAlias = _typing.Literal["prefix_padding_ms"]  # noqa: Y015
     _WhichOneofArgType__prefix_padding_ms: _TypeAlias = _typing.Literal["_prefix_padding_ms", b"_prefix_padding_ms"]  # noqa: Y015
     _WhichOneofReturnType__silence_duration_ms: _TypeAlias = _typing.Literal["silence_duration_ms"]  # noqa: Y015
     _WhichOneofArgType__silence_duration_ms: _TypeAlias = _typing.Literal["_silence_duration_ms", b"_silence_duration_ms"]  # noqa: Y015
+    _WhichOneofReturnType__speech_pad_ms: _TypeAlias = _typing.Literal["speech_pad_ms"]  # noqa: Y015
+    _WhichOneofArgType__speech_pad_ms: _TypeAlias = _typing.Literal["_speech_pad_ms", b"_speech_pad_ms"]  # noqa: Y015
+    _WhichOneofReturnType__speech_threshold: _TypeAlias = _typing.Literal["speech_threshold"]  # noqa: Y015
+    _WhichOneofArgType__speech_threshold: _TypeAlias = _typing.Literal["_speech_threshold", b"_speech_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hold_after_ms) -> _WhichOneofReturnType__hold_after_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hold_timeout_ms) -> _WhichOneofReturnType__hold_timeout_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__prefix_padding_ms) -> _WhichOneofReturnType__prefix_padding_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__silence_duration_ms) -> _WhichOneofReturnType__silence_duration_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__speech_pad_ms) -> _WhichOneofReturnType__speech_pad_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__speech_threshold) -> _WhichOneofReturnType__speech_threshold | None: ...
 
 Global___TurnSettings: _TypeAlias = TurnSettings  # noqa: Y015
+
+@_typing.final
+class StallSettings(_message.Message):
+    """What is done about a model that is silent when it should speak: docs/stalls.md. What is not set is the node's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Then:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ThenEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[StallSettings._Then.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        THEN_UNSPECIFIED: StallSettings._Then.ValueType  # 0
+        WAIT: StallSettings._Then.ValueType  # 1
+        """the caller is asked to wait, and everything is tried again"""
+        END_CALL: StallSettings._Then.ValueType  # 2
+        """the caller is told, and the call ends"""
+
+    class Then(_Then, metaclass=_ThenEnumTypeWrapper): ...
+    THEN_UNSPECIFIED: StallSettings.Then.ValueType  # 0
+    WAIT: StallSettings.Then.ValueType  # 1
+    """the caller is asked to wait, and everything is tried again"""
+    END_CALL: StallSettings.Then.ValueType  # 2
+    """the caller is told, and the call ends"""
+
+    WATCH_FIELD_NUMBER: _builtins.int
+    WAIT_MIN_MS_FIELD_NUMBER: _builtins.int
+    WAIT_MAX_MS_FIELD_NUMBER: _builtins.int
+    THEN_FIELD_NUMBER: _builtins.int
+    watch: _builtins.bool
+    """false: nothing is done"""
+    wait_min_ms: _builtins.int
+    """for an answer, however fast the model has been, 500-60000"""
+    wait_max_ms: _builtins.int
+    """however slow, wait_min_ms-60000"""
+    then: Global___StallSettings.Then.ValueType
+    """when nothing has helped"""
+    def __init__(
+        self,
+        *,
+        watch: _builtins.bool | None = ...,
+        wait_min_ms: _builtins.int = ...,
+        wait_max_ms: _builtins.int = ...,
+        then: Global___StallSettings.Then.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_watch", b"_watch", "watch", b"watch"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_watch", b"_watch", "then", b"then", "wait_max_ms", b"wait_max_ms", "wait_min_ms", b"wait_min_ms", "watch", b"watch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__watch: _TypeAlias = _typing.Literal["watch"]  # noqa: Y015
+    _WhichOneofArgType__watch: _TypeAlias = _typing.Literal["_watch", b"_watch"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__watch) -> _WhichOneofReturnType__watch | None: ...
+
+Global___StallSettings: _TypeAlias = StallSettings  # noqa: Y015
