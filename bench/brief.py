@@ -66,8 +66,17 @@ def markdown(result: Result, source: str) -> str:
 def _cell(result: Result, row: Row, name: str) -> str:
     found = [figure.values.get(name) if (figure := result.figure(key)) else None for key in row.keys]
     if all(value is None for value in found):
-        return ""
+        return "overloaded" if all(_drowned(result, key, name) for key in row.keys) else ""
     return " / ".join("–" if value is None else number(value) for value in found)
+
+
+def _drowned(result: Result, key: str, name: str) -> bool:
+    """Whether the figure is missing because these were more calls than the system carries."""
+    calls = key.partition("@")[2]
+    return any(
+        level["system"] == name and str(level["calls"]) == calls and level["carried"] != "yes"
+        for level in result.tables.get("levels", ())
+    )
 
 
 def _bars(result: Result, row: Row) -> str:

@@ -101,6 +101,14 @@ def test_the_short_table_stands_between_the_readmes_markers_and_nothing_else_cha
     assert "**≥ 4 × SDK bridge: 3.33 ×, MISSED**" in text
 
 
+def test_a_system_that_drowned_in_the_calls_has_no_delay_but_that_word() -> None:
+    result = made()
+    result.tables["levels"] = [{"system": "relay", "calls": 50, "carried": "overloaded: all not heard"}]
+    rows = {line.split(" | ")[0]: line for line in brief.markdown(result, "full.json").splitlines()}
+    assert "| overloaded |" in rows["| 50 calls: added delay caller → model, p50 / p99, ms"]
+    assert "overloaded" not in rows["| 1 call: added delay caller → model, p50 / p99, ms"]
+
+
 def test_a_readme_without_markers_is_left_alone(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("no table here\n", encoding="utf-8")
