@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from functools import cached_property
+from ipaddress import ip_network
 from typing import Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
 
+from control_plane.dialing_settings import DialingSettings
 from protos.gemini.check import Service
 from protos.gemini.models import DEFAULT_MODEL
+from protos.tls import Identity, Pem
+
+# Signatures that only the issuer of tokens can make: with HMAC, whoever can verify can sign.
+JWT_ALGORITHMS = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+)
 
 
-class Settings(BaseSettings):
+class Settings(DialingSettings):
     """Every field is the variable of the same name in capitals. Frozen after start."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
@@ -28,6 +36,11 @@ class Settings(BaseSettings):
     control_metrics_port: int = Field(default=9101, ge=1, le=65535)
     worker_metrics_port: int = Field(default=9103, ge=1, le=65535)
 
+    api_rate_limit: int = Field(default=6000, ge=0, le=1_000_000)  # requests a minute of one key; 0: no limit
+    cors_origins: str = (
+        ""  # web pages that may use the API, "https://a.example,https://b.example"; empty: none
+    )
+
     database_url: str = "postgresql://postgres@127.0.0.1:5432/voiceplane"
     redis_url: str = "redis://127.0.0.1:6379/0"
     redis_password: SecretStr = SecretStr("")
@@ -37,7 +50,6 @@ class Settings(BaseSettings):
 
     twilio_account_sid: str = ""
     twilio_auth_token: SecretStr = SecretStr("")
-    twilio_phone_number: str = ""  # E.164, the number calls come from
     twilio_api_base_url: str = "https://api.twilio.com"
 
     # The media nodes', where they must be the same: a call that its model would refuse is refused at once.
@@ -46,11 +58,61 @@ class Settings(BaseSettings):
     gemini_vertex_project: str = ""
     gemini_unknown_models: Literal["allow", "refuse"] = "allow"
 
+    # Who may ask (docs/auth.md). local: requests of this machine need no credential, in development.
+    api_auth: Literal["local", "required"] = "local"
+    api_metrics: Literal["guarded", "open"] = "guarded"  # /metrics of the API
+    # Addresses and networks of proxies whose X-Forwarded-For is believed: "10.0.0.0/8,192.0.2.7".
+    trusted_proxies: str = ""
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_algorithms: str = "RS256"  # several: "RS256,ES256"
+    jwt_scope_claim: str = "scope"
+    jwt_leeway_s: int = Field(default=30, ge=0, le=300)
+    jwt_jwks_url: str = ""  # empty: tokens are not taken, API keys alone
+
+    # PEM files. Of the API's gRPC server; with a client CA, clients must show a certificate of it.
+    grpc_tls_cert: str = ""
+    grpc_tls_key: str = ""
+    grpc_tls_client_ca: str = ""
+    # Towards the media nodes' gRPC servers: what they must be signed by, what we show them, and the name in
+    # their certificates, where that is not the address they are dialed at.
+    media_grpc_tls_ca: str = ""
+    media_grpc_tls_client_cert: str = ""
+    media_grpc_tls_client_key: str = ""
+    media_grpc_tls_name: str = ""
+
     # Requests to HTTP tools are signed with it (docs/tools.md); empty: they are not signed.
     tool_signing_secret: SecretStr = SecretStr("")
     # Hosts, as tools' URLs write them, that may be private, use http and any port: "localhost,10.1.2.3".
     tool_allow_private: str = ""
     tool_ports: str = "443"  # that tools' URLs may use otherwise, "443,8443"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in filter(None, (part.strip() for part in value.split(","))):
+            ip_network(each, strict=False)
+        return value
+
+    @field_validator("jwt_algorithms")
+    @classmethod
+    def _algorithms(cls, value: str) -> str:
+        unknown = {name.strip() for name in value.split(",")} - JWT_ALGORITHMS
+        if unknown:
+            raise ValueError(f"must be among {', '.join(sorted(JWT_ALGORITHMS))}, with commas between them")
+        return value
+
+    @field_validator("jwt_jwks_url")
+    @classmethod
+    def _complete(cls, value: str, info: ValidationInfo) -> str:
+        needed = [name for name in ("jwt_issuer", "jwt_audience") if not info.data.get(name)]
+        if value and needed:
+            raise ValueError(f"needs {' and '.join(needed).upper()} as well")
+        if not value and len(needed) < 2:
+            raise ValueError("must be set together with JWT_ISSUER and JWT_AUDIENCE")
+        if value and urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("must start with https://")
+        return value
 
     @field_validator("tool_ports")
     @classmethod
@@ -72,6 +134,21 @@ class Settings(BaseSettings):
     def _with_port(cls, value: str) -> str:
         return value if ":" in value else f"{value}:7233"
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for origin in filter(None, (each.strip() for each in value.split(","))):
+            parts = urlsplit(origin)
+            if origin != "*" and (parts.scheme not in ("http", "https") or parts.path or not parts.netloc):
+                raise ValueError(
+                    "must be origins, like https://console.example.com, with commas between them"
+                )
+        return value
+
+    @cached_property
+    def cors_allowed(self) -> tuple[str, ...]:
+        return tuple(filter(None, (origin.strip() for origin in self.cors_origins.split(","))))
+
     @cached_property
     def gemini_service(self) -> Service:
         """What calls may ask of their model."""
@@ -80,6 +157,29 @@ class Settings(BaseSettings):
             self.gemini_api_version,
             self.gemini_vertex_project,
             self.gemini_unknown_models,
+        )
+
+    @property
+    def jwt_allowed(self) -> frozenset[str]:
+        """Algorithms."""
+        return frozenset(name.strip() for name in self.jwt_algorithms.split(","))
+
+    @property
+    def grpc_tls(self) -> Identity:
+        """Of the API's gRPC server."""
+        return Identity(
+            cert=Pem("GRPC_TLS_CERT", self.grpc_tls_cert),
+            key=Pem("GRPC_TLS_KEY", self.grpc_tls_key),
+            ca=Pem("GRPC_TLS_CLIENT_CA", self.grpc_tls_client_ca),
+        )
+
+    @property
+    def media_grpc_tls(self) -> Identity:
+        """Towards the media nodes."""
+        return Identity(
+            cert=Pem("MEDIA_GRPC_TLS_CLIENT_CERT", self.media_grpc_tls_client_cert),
+            key=Pem("MEDIA_GRPC_TLS_CLIENT_KEY", self.media_grpc_tls_client_key),
+            ca=Pem("MEDIA_GRPC_TLS_CA", self.media_grpc_tls_ca),
         )
 
     @cached_property

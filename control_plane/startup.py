@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from control_plane import logs
+from control_plane.errors import SettingRefused
 from control_plane.settings import Settings
 
 
@@ -15,7 +16,7 @@ def run(serve: Callable[[Settings], None]) -> int:
     """Call `serve` with the settings; returns the exit status.
 
     0 after an orderly end; 2, with a line that names the variable, for settings that cannot be used. `serve`
-    raises OSError for those it finds out about itself, such as a taken port.
+    raises OSError or SettingRefused for those it finds out about itself, such as a taken port.
     """
     try:
         settings = Settings()
@@ -30,7 +31,7 @@ def run(serve: Callable[[Settings], None]) -> int:
         return 2
     try:
         serve(settings)
-    except OSError as error:
+    except (OSError, SettingRefused) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import phonenumbers
@@ -24,6 +24,17 @@ _ORDER = (CallStatus.INITIATED, CallStatus.RINGING, CallStatus.IN_PROGRESS)
 
 
 @dataclass(frozen=True)
+class AgentCall:
+    """A request for a call of a stored agent. 0: the latest version, the agent's own longest duration."""
+
+    phone_number: str
+    name: str
+    version: int = 0
+    variables: Mapping[str, str] = field(default_factory=dict)
+    max_duration_seconds: int = 0
+
+
+@dataclass(frozen=True)
 class NewCall:
     """A request for a call, every field checked by the functions below."""
 
@@ -34,6 +45,11 @@ class NewCall:
     tools: Sequence[Definition] = ()
     greeting_mode: str = ""  # empty: immediate
     agent: AgentSettings = field(default_factory=AgentSettings)  # checked against its model when it is made
+    # Of a stored agent's call (domain.agents):
+    agent_name: str = ""
+    agent_version: int = 0
+    recording: bool = False
+    webhook_url: str = ""  # is told how the call goes; empty: nobody
 
 
 def is_workflow_id(text: str) -> bool:

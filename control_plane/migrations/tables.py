@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
     DateTime,
     Double,
+    ForeignKey,
+    Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -44,6 +48,8 @@ calls = Table(
     Column("answered_at", DateTime(timezone=True)),
     Column("ended_at", DateTime(timezone=True)),
     Column("duration_seconds", Double, nullable=False, server_default=text("0")),
+    Column("agent_name", Text, nullable=False, server_default=""),
+    Column("agent_version", Integer, nullable=False, server_default=text("0")),
 )
 Index(None, calls.c.created_at)
 
@@ -86,3 +92,63 @@ media_summaries = Table(
     Column("workflow_id", Text, primary_key=True),
     Column("summary", JSONB, nullable=False),
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of the key
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True)),
+)
+
+# Names sort by their bytes, on every server alike: pages begin after a name.
+agents = Table(
+    "agents",
+    metadata,
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("latest_version", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("archived_at", DateTime(timezone=True)),
+)
+
+# `profile` and `secrets` are JSON as text: jsonb takes neither U+0000 nor every number that JSON can write.
+agent_versions = Table(
+    "agent_versions",
+    metadata,
+    Column("name", Text(collation="C"), ForeignKey("agents.name", name="agent_versions_name_fkey")),
+    Column("version", Integer),
+    Column("profile", Text, nullable=False),
+    Column("secrets", Text, nullable=False),  # the values of tools' headers, which `profile` leaves out
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("created_by", Text, nullable=False),  # a principal's id
+    PrimaryKeyConstraint("name", "version"),
+)
+
+do_not_call = Table(
+    "do_not_call",
+    metadata,
+    Column("number", Text, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+# A trigger lets nothing but inserts through.
+dialing_audit = Table(
+    "dialing_audit",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("action", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("workflow_id", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+Index(None, dialing_audit.c.at)
