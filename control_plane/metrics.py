@@ -46,4 +46,11 @@ WEBHOOKS_LOST = Counter(
     ["dependency"],
 )
 TWIML = Counter("voiceplane_control_twiml_total", "TwiML documents answered, by what they say.", ["verb"])
-WATCHERS = Gauge("voiceplane_control_watchers", "WatchCall streams open.")
+WATCHERS = Gauge("voiceplane_control_watchers", "Calls being watched, over gRPC or HTTP.")
+REQUESTS_LIMITED = Counter(
+    "voiceplane_control_requests_limited_total", "Requests refused because of the rate limit."
+)
+REQUESTS_UNLIMITED = Counter(
+    "voiceplane_control_requests_unlimited_total",
+    "Requests served without asking the rate limit, because Redis was away.",
+)

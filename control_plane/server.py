@@ -73,6 +73,7 @@ async def running(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> AsyncI
 
     Raises:
         OSError: a port is taken; the message says which.
+        SettingRefused: a setting can't be used; the message names it.
     """
     async with contextlib.AsyncExitStack() as stack:
         control = bootstrap.control(settings, twiml_wait_s=twiml_wait_s)
@@ -80,9 +81,16 @@ async def running(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> AsyncI
         metrics_url = _serve_metrics(stack, settings)
         listening = _listen(settings.api_host, settings.api_port)
         stack.callback(listening.close)
-        grpc = await grpc_server.start(control.call_service, settings.api_host, settings.grpc_port)
+        grpc = await grpc_server.start(
+            control.services,
+            control.interceptors,
+            settings.api_host,
+            settings.grpc_port,
+            settings.grpc_tls,
+        )
         stack.push_async_callback(grpc.stop, GRPC_GRACE_S)
-        await _serve_http(stack, control.app, listening)
+        await _serve_http(stack, control.app, listening, settings.trusted_proxies)
+        stack.callback(control.stop_watching)
         yield Endpoints(
             rest=f"http://{settings.api_host}:{settings.api_port}",
             grpc=f"{settings.api_host}:{grpc.port}",
@@ -90,13 +98,18 @@ async def running(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> AsyncI
         )
 
 
-async def _serve_http(stack: contextlib.AsyncExitStack, app: FastAPI, listening: socket.socket) -> None:
+async def _serve_http(
+    stack: contextlib.AsyncExitStack, app: FastAPI, listening: socket.socket, trusted_proxies: str
+) -> None:
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,  # the metrics count, and each call logs what matters
         timeout_graceful_shutdown=HTTP_GRACE_S,
         server_header=False,
+        # Whose X-Forwarded-For says where a request came from: nobody's, unless the operator knows better.
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies,
     )
     server = _HttpServer(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]), name="http")

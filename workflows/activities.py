@@ -16,14 +16,15 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from control_plane.domain.events import status_event
 from control_plane.errors import (
     ControlPlaneError,
     DependencyUnavailable,
-    DialAmbiguous,
-    DialRefused,
     ModelRefused,
     NodeFull,
 )
+from control_plane.service.dialing import Admission, Ask
+from control_plane.service.dialing_ports import Intents, Owners, Pacer
 from control_plane.service.ports import (
     CallRepository,
     EventLog,
@@ -47,16 +48,12 @@ from workflows.contracts import (
     PrepareMedia,
     RecordStatus,
 )
+from workflows.dialing import Dialer
 
 _log = structlog.get_logger(__name__)
 
 # Three nodes at 6 s each fit in prepare_media's attempt of 20 s.
 MAX_NODES_TRIED = 3
-# Twilio hangs up by itself this long after the workflow should have: the second net.
-TIME_LIMIT_SLACK_S = 30
-# How long a call that Twilio took without our hearing so needs to show: in its list, or by a first callback.
-RECONCILE_S = 8.0
-RECONCILE_EVERY_S = 0.5
 # Postgres may be slow; the session in Redis, which TwiML waits for, was written beside it. Stays under the
 # attempt's own limit, so that no attempt outlives the next one's start.
 RECORD_LIMIT_S = 6.0
@@ -77,12 +74,22 @@ class Ports(Protocol):
     def telephony(self) -> Telephony: ...
     @property
     def tools(self) -> ToolDeclarations: ...
+    @property
+    def admission(self) -> Admission: ...
+    @property
+    def pacer(self) -> Pacer: ...
+    @property
+    def intents(self) -> Intents: ...
+    @property
+    def owners(self) -> Owners: ...
 
 
 class CallActivities:
-    def __init__(self, ports: Ports, *, reconcile_s: float = RECONCILE_S) -> None:
+    def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._reconcile_s = reconcile_s
+        self._dialer = Dialer(
+            ports.telephony, ports.sessions, ports.admission, ports.pacer, ports.intents, ports.owners
+        )
 
     @activity.defn(name="prepare_media")
     async def prepare_media(self, request: PrepareMedia) -> PreparedMedia:
@@ -107,35 +114,7 @@ class CallActivities:
     @activity.defn(name="dial")
     async def dial(self, request: Dial) -> Dialed:
         """Have Twilio call the number, at most once whatever happens to attempts, workers and answers."""
-        if activity.info().attempt > 1:
-            # An earlier attempt may have placed the call without living to tell.
-            sid = await self._find_placed(request)
-            if sid is not None:
-                metrics.DIALS.labels("reconciled").inc()
-                return Dialed(sid)
-        try:
-            sid = await self._ports.telephony.dial(
-                to=request.phone_number,
-                workflow_id=request.workflow_id,
-                time_limit_s=request.max_duration_seconds + TIME_LIMIT_SLACK_S,
-            )
-        except DialRefused:
-            metrics.DIALS.labels("refused").inc()
-            raise
-        except DependencyUnavailable:
-            metrics.DIALS.labels("unavailable").inc()
-            raise
-        except DialAmbiguous as exc:
-            metrics.DIALS.labels("unanswered").inc()
-            _log.warning("no word whether Twilio placed the call", workflow_id=request.workflow_id)
-            sid = await self._await_placed(request)
-            if sid is None:
-                # Retried: the next attempt looks once more before it dials.
-                raise DependencyUnavailable("twilio", str(exc)) from exc
-            metrics.DIALS.labels("reconciled").inc()
-            return Dialed(sid)
-        metrics.DIALS.labels("placed").inc()
-        return Dialed(sid)
+        return await self._dialer.dial(request, activity.info().attempt)
 
     @activity.defn(name="hang_up")
     async def hang_up(self, request: HangUp) -> None:
@@ -166,6 +145,7 @@ class CallActivities:
             await self._ports.calls.finish(result)
         finally:
             await self._end_session(result)
+            await self._release(result)
         metrics.CALLS_FINISHED.labels(result.status.value, result.end_reason.value).inc()
         if result.answered_at:
             metrics.CALL_SECONDS.observe(result.duration_seconds)
@@ -175,6 +155,14 @@ class CallActivities:
         try:
             await self._ports.sessions.update(
                 workflow_id,
+                news=status_event(
+                    workflow_id,
+                    result.status,
+                    int(time.time() * 1000),
+                    end_reason=result.end_reason.value,
+                    error=result.error,
+                    duration_seconds=result.duration_seconds,
+                ),
                 status=result.status.value,
                 call_sid=result.call_sid,
                 stream_sid=result.stream_sid,
@@ -183,32 +171,11 @@ class CallActivities:
             # The row is what counts; a session that stays behind expires.
             _log.warning("the session keeps its last status", workflow_id=workflow_id, error=str(exc))
 
-    async def _find_placed(self, request: Dial) -> str | None:
-        """The call's sid, if a webhook brought it or Twilio lists it. Raises DependencyUnavailable."""
-        try:
-            session = await self._ports.sessions.get(request.workflow_id)
-        except DependencyUnavailable:
-            session = None  # Twilio's own list decides
-        if session is not None and session.call_sid:
-            return session.call_sid
-        return await self._ports.telephony.find_recent(
-            to=request.phone_number, workflow_id=request.workflow_id, since=request.started_at
-        )
-
-    async def _await_placed(self, request: Dial) -> str | None:
-        """Look for the call for a while; None when Twilio, asked at the end, lists none."""
-        deadline = time.monotonic() + self._reconcile_s
-        while True:
-            last = time.monotonic() >= deadline
-            try:
-                sid = await self._find_placed(request)
-            except DependencyUnavailable:
-                if last:
-                    raise
-                sid = None
-            if sid is not None or last:
-                return sid
-            await asyncio.sleep(RECONCILE_EVERY_S)
+    async def _release(self, result: FinishCall) -> None:
+        """Give back the call's place under the caps. Raises DependencyUnavailable; then it is tried again."""
+        params = result.params
+        ask = Ask(params.workflow_id, params.principal, params.phone_number, params.max_duration_seconds)
+        await self._ports.admission.release(ask, result.duration_seconds)
 
     async def _record_session(self, change: RecordStatus) -> None:
         sessions = self._ports.sessions
@@ -221,9 +188,14 @@ class CallActivities:
             "call_sid": change.call_sid,
             "stream_sid": change.stream_sid,
             "stream_url": change.stream_url,
+            "node_id": change.node_id,
         }
         # What this snapshot does not know yet, a webhook may have brought already.
-        await sessions.update(workflow_id, **{name: value for name, value in known.items() if value})
+        await sessions.update(
+            workflow_id,
+            news=status_event(workflow_id, change.status, int(time.time() * 1000)),
+            **{name: value for name, value in known.items() if value},
+        )
 
 
 def by_load(nodes: Sequence[MediaNode]) -> list[MediaNode]:

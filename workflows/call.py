@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from functools import partial
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
-from temporalio.exceptions import TimeoutError as TemporalTimeoutError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from workflows.call_errors import error_text, error_type
+    from workflows.call_line import CallLine
     from workflows.call_state import PREPARED_FOR_S, CallState, Deadline
     from workflows.contracts import (
         CALL_WORKFLOW,
@@ -28,18 +29,25 @@ with workflow.unsafe.imports_passed_through():
         CallView,
         Dial,
         Dialed,
+        Direction,
         EndMedia,
         EndReason,
         FinishCall,
         Followed,
         FollowEvents,
         HangUp,
+        LeaveVoicemail,
+        MachineDetected,
+        OnVoicemail,
         PreparedMedia,
         PrepareMedia,
         RecordStatus,
+        SendDtmf,
         StreamEnded,
         StreamStarted,
         Terminate,
+        TransferLeg,
+        TransferRequest,
         TwilioStatus,
     )
     from workflows.policies import (
@@ -63,8 +71,8 @@ class CallWorkflow:
     @workflow.init
     def __init__(self, params: CallParams) -> None:
         self._params = params
-        self._state = CallState(max_duration_s=params.max_duration_seconds)
-        self._media: PreparedMedia | None = None
+        self._state = CallState(max_duration_s=params.max_duration_seconds, on_voicemail=params.on_voicemail)
+        self._line = CallLine(params, self._state)
 
     @workflow.run
     async def run(self, params: CallParams) -> CallResult:
@@ -84,7 +92,7 @@ class CallWorkflow:
                 raise  # evicted from this worker's cache: the call goes on, here or elsewhere
             # Cancelled in Temporal's UI or CLI: the person on the line must still be let go.
             self._state.terminate(workflow.time())
-        await asyncio.gather(self._close_leg(dialing), self._close_media(preparing))
+        await asyncio.gather(self._close_leg(dialing), self._close_media(preparing), self._line.close())
         followed = await self._drain(following)
         result = await self._finish(recording, followed)
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -109,6 +117,21 @@ class CallWorkflow:
         workflow.logger.info("terminate asked for: %s", request.reason or "no reason given")
         self._state.terminate(workflow.time())
 
+    @workflow.signal
+    async def machine_detected(self, told: MachineDetected) -> None:
+        workflow.logger.info("answered by: %s", told.answered_by)
+        if self._state.machine_detected(told, workflow.time()) is not OnVoicemail.LEAVE_MESSAGE:
+            return
+        try:
+            await self._line.leave_message(self._params.voicemail_message)
+        except ApplicationError as exc:
+            workflow.logger.error("no message left: %s", exc)
+            self._state.terminate(workflow.time())
+
+    @workflow.signal
+    async def transfer_leg(self, told: TransferLeg) -> None:
+        await self._line.leg(told)
+
     @workflow.query
     def status(self) -> CallView:
         state = self._state
@@ -131,6 +154,35 @@ class CallWorkflow:
     def _await_status_validator(self, request: AwaitStatus) -> None:
         if request.not_status not in {status.value for status in CallStatus}:
             raise ValueError(f"not_status: {request.not_status!r} is no call status")
+
+    @workflow.update
+    async def send_dtmf(self, request: SendDtmf) -> CallView:
+        await self._line.press(request.digits)
+        return self.status()
+
+    @send_dtmf.validator
+    def _send_dtmf_validator(self, request: SendDtmf) -> None:
+        self._line.check_free()
+
+    @workflow.update
+    async def leave_voicemail(self, request: LeaveVoicemail) -> CallView:
+        await self._line.leave_message(request.message)
+        return self.status()
+
+    @leave_voicemail.validator
+    def _leave_voicemail_validator(self, request: LeaveVoicemail) -> None:
+        self._line.check_free()
+
+    @workflow.update
+    async def transfer(self, request: TransferRequest) -> CallView:
+        await self._line.transfer(request)
+        return self.status()
+
+    @transfer.validator
+    def _transfer_validator(self, request: TransferRequest) -> None:
+        self._line.check_free()
+        if request.mode not in ("cold", "warm"):
+            raise ValueError(f"mode: {request.mode!r} is neither cold nor warm")
 
     # -- the call ------------------------------------------------------------------------------------------
 
@@ -155,15 +207,18 @@ class CallWorkflow:
                 **PREPARE_MEDIA,
             )
         except ActivityError as exc:
-            refused = _error_type(exc) == ERRORS.model_refused
+            refused = error_type(exc) == ERRORS.model_refused
             reason = EndReason.MODEL_FAILED if refused else EndReason.MEDIA_FAILED
-            self._state.prepare_failed(reason, _error_text(exc), workflow.time())
+            self._state.prepare_failed(reason, error_text(exc), workflow.time())
             return
-        self._media = media
+        self._line.media = media
         self._state.prepared(media.node_id)
 
     async def _dial(self) -> None:
         params = self._params
+        if params.direction == Direction.INBOUND:
+            self._state.arrived(params.call_sid, workflow.time())
+            return
         try:
             dialed: Dialed = await workflow.execute_activity(
                 "dial",
@@ -172,12 +227,14 @@ class CallWorkflow:
                     phone_number=params.phone_number,
                     max_duration_seconds=params.max_duration_seconds,
                     started_at=workflow.info().start_time.isoformat(),
+                    principal=params.principal,
+                    detect_machine=bool(params.on_voicemail),
                 ),
                 result_type=Dialed,
                 **DIAL,
             )
         except ActivityError as exc:
-            self._state.dial_failed(_error_text(exc), workflow.time())
+            self._state.dial_failed(error_text(exc), workflow.time())
             return
         self._state.dialed(dialed.call_sid, workflow.time())
 
@@ -207,12 +264,12 @@ class CallWorkflow:
                 await workflow.execute_activity("hang_up", HangUp(sid), **HANG_UP)
             except ActivityError as exc:
                 # Twilio's TimeLimit is the second net; the result must be written all the same.
-                workflow.logger.error("could not hang up %s: %s", sid, _error_text(exc))
+                workflow.logger.error("could not hang up %s: %s", sid, error_text(exc))
 
     async def _close_media(self, preparing: asyncio.Task[None]) -> None:
         """End the media leg, unless its node said that it is over."""
         await _settle(preparing)
-        if self._media is None:
+        if self._line.media is None:
             return
         state = self._state
         if state.stream_sid and state.leg_over:
@@ -222,16 +279,16 @@ class CallWorkflow:
                 )
         if state.stream_over:
             return
-        end = EndMedia(self._params.workflow_id, self._media.grpc_address, state.end_reason or "")
+        end = EndMedia(self._params.workflow_id, self._line.media.grpc_address, state.end_reason or "")
         try:
             await workflow.execute_activity("end_media", end, **END_MEDIA)
         except ActivityError as exc:
-            workflow.logger.warning("could not end the media leg: %s", _error_text(exc))
+            workflow.logger.warning("could not end the media leg: %s", error_text(exc))
 
     async def _drain(self, following: workflow.ActivityHandle[Followed]) -> Followed:
         """Let the follower reach the stream's end; failing that, read once more all that the stream holds."""
         nothing = Followed(last_entry="", segments=0)
-        if self._media is None:
+        if self._line.media is None:
             following.cancel()
             return nothing
         await workflow.wait([following], timeout=DRAIN_GRACE.total_seconds())
@@ -240,14 +297,14 @@ class CallWorkflow:
                 return following.result()
             following.cancel()
         except ActivityError as exc:
-            workflow.logger.warning("follow_events failed: %s", _error_text(exc))
+            workflow.logger.warning("follow_events failed: %s", error_text(exc))
         again = FollowEvents(self._params.workflow_id, drain=True)
         try:
             followed: Followed = await workflow.execute_activity(
                 "follow_events", again, result_type=Followed, **DRAIN_EVENTS
             )
         except ActivityError as exc:
-            workflow.logger.error("the transcript may be incomplete: %s", _error_text(exc))
+            workflow.logger.error("the transcript may be incomplete: %s", error_text(exc))
             return nothing
         return followed
 
@@ -294,7 +351,7 @@ class CallWorkflow:
             try:
                 await workflow.execute_activity("record_status", snapshot, **RECORD_STATUS)
             except ActivityError as exc:
-                workflow.logger.warning("record_status failed: %s", _error_text(exc))
+                workflow.logger.warning("record_status failed: %s", error_text(exc))
                 with suppress(TimeoutError):
                     await workflow.wait_condition(changed, timeout=pause, timeout_summary="record again")
                 pause = min(2 * pause, LAST_RECORD_PAUSE)
@@ -309,8 +366,9 @@ class CallWorkflow:
             status=self._state.status,
             call_sid=self._state.call_sid,
             stream_sid=self._state.stream_sid,
-            stream_url=self._media.stream_url if self._media is not None else "",
+            stream_url=self._line.media.stream_url if self._line.media is not None else "",
             answered_at=_iso(self._state.answered_at),
+            node_id=self._state.node_id,
         )
 
     def _outdated(self, snapshot: RecordStatus) -> bool:
@@ -330,20 +388,3 @@ async def _settle(task: asyncio.Task[None]) -> None:
 
 def _iso(at: float | None) -> str:
     return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat()
-
-
-def _root(exc: BaseException) -> BaseException:
-    """What the activity raised last, out of the layers that Temporal puts around it."""
-    while isinstance(exc, ActivityError | TemporalTimeoutError) and exc.cause is not None:
-        exc = exc.cause
-    return exc
-
-
-def _error_type(exc: ActivityError) -> str:
-    root = _root(exc)
-    return root.type or "" if isinstance(root, ApplicationError) else ""
-
-
-def _error_text(exc: ActivityError) -> str:
-    root = _root(exc)
-    return root.message if isinstance(root, FailureError) else str(root)

@@ -63,7 +63,8 @@ class Client:
         """The call's events as they happen, until it is over."""
         stream = CallServiceStub(self.channel).WatchCall(WatchCallRequest(workflow_id=workflow_id))
         async for answer in stream:
-            yield answer.event
+            if answer.HasField("event"):
+                yield answer.event
 
     async def result(self, workflow_id: str, *, timeout_s: float = 30.0) -> dict[str, Any]:
         """GET /calls/{id}/result, asked again while the call is not over (409)."""

@@ -9,12 +9,15 @@ import structlog
 from google.protobuf.message import DecodeError
 from prometheus_client import Counter
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from control_plane.adapters.redis_client import ANSWER_S, reached
+from control_plane.service.ports import Kept
 from protos.voiceplane.events.v1.events_pb2 import CallEvent
 
 _log = structlog.get_logger(__name__)
 
+MAX_ENTRIES = 20_000  # of a stream, about; media nodes keep to the same
 READ_COUNT = 200  # entries a read: a second or two of a busy call, some tens of kilobytes
 
 UNREADABLE = Counter(
@@ -51,6 +54,16 @@ class RedisEventLog:
                 yield last, _parse(workflow_id, last, fields.get(b"e"))
             if not entries:
                 yield last, None
+
+    async def kept(self, workflow_id: str) -> Kept | None:
+        async with reached():
+            try:
+                stream: dict[str, Any] = await self._redis.xinfo_stream(stream_key(workflow_id))
+            except ResponseError:
+                return None  # no such key
+        if not stream["length"]:
+            return None
+        return Kept(stream["first-entry"][0].decode(), whole=stream["entries-added"] == stream["length"])
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -13,9 +13,16 @@ from google.protobuf.json_format import ParseDict
 from redis.asyncio import Redis
 
 from control_plane.adapters.redis_client import reached
-from control_plane.errors import ControlPlaneError, DependencyUnavailable, ModelRefused, NodeFull
+from control_plane.errors import (
+    CallNotLive,
+    ControlPlaneError,
+    DependencyUnavailable,
+    ModelRefused,
+    NodeFull,
+)
 from control_plane.service.ports import MediaNode
 from control_plane.tools.definitions import Declaration
+from protos.tls import ClientTls
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 from protos.voiceplane.media.v1 import media_pb2
 from protos.voiceplane.media.v1.media_pb2_grpc import MediaPlaneStub
@@ -44,8 +51,10 @@ _CHANNEL_OPTIONS = [
 class RegisteredMediaNodes:
     """Create and use it in one event loop (grpc.aio's rule); `close` at the end."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, tls: ClientTls | None = None) -> None:
         self._redis = redis
+        self._tls = tls
+        self._tls_stamp = tls.stamp() if tls is not None else ()
         self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
 
     async def live(self) -> Sequence[MediaNode]:
@@ -134,21 +143,51 @@ class RegisteredMediaNodes:
             raise DependencyUnavailable(f"media node {node_id}", exc.details() or "") from exc
         return "taken" if answer.outcome == media_pb2.ANSWER_OUTCOME_TAKEN else "late"
 
+    async def send_text(self, node_id: str, workflow_id: str, text: str, *, instruct: bool) -> None:
+        """Raises CallNotLive, DependencyUnavailable."""
+        async with reached():
+            value = await self._redis.get(f"node:{node_id}")
+        if value is None:
+            raise CallNotLive(f"media node {node_id} is gone")
+        message = media_pb2.SendTextRequest(workflow_id=workflow_id, text=text, instruct=instruct)
+        try:
+            await self._stub(_parse_node(value).grpc_address).SendText(message, timeout=ANSWER_TIMEOUT_S)
+        except grpc.aio.AioRpcError as exc:
+            if exc.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
+                raise CallNotLive(exc.details() or f"call {workflow_id} is not live") from exc
+            raise DependencyUnavailable(f"media node {node_id}", exc.details() or "") from exc
+
     async def close(self) -> None:
         while self._channels:
             _, channel = self._channels.popitem()
             await channel.close()
 
     def _stub(self, address: str) -> MediaPlaneAsyncStub:
+        self._renew()
         channel = self._channels.get(address)
         if channel is None:
             if len(self._channels) >= MAX_CHANNELS:
                 # Not closed here, which would break a call in flight on it; it goes with its last reference.
                 self._channels.popitem(last=False)
-            channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+            channel = self._channel(address)
             self._channels[address] = channel
         self._channels.move_to_end(address)
         return MediaPlaneStub(channel)
+
+    def _channel(self, address: str) -> grpc.aio.Channel:
+        if self._tls is None:
+            return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        options = [*_CHANNEL_OPTIONS, *self._tls.options]
+        return grpc.aio.secure_channel(address, self._tls.credentials(), options=options)
+
+    def _renew(self) -> None:
+        """Certificates have changed: connect to every node anew. Requests in flight keep their channel."""
+        if self._tls is None:
+            return
+        stamp = self._tls.stamp()
+        if stamp != self._tls_stamp:
+            self._tls_stamp = stamp
+            self._channels.clear()
 
 
 def _prepare_error(node: MediaNode, exc: grpc.aio.AioRpcError) -> ControlPlaneError:

@@ -19,9 +19,11 @@ def _latest(column: str) -> str:
 # A change that comes late (an activity's second attempt) fills in what is missing and undoes nothing.
 RECORD = f"""
 INSERT INTO calls (workflow_id, call_id, run_id, phone_number, greeting, system_prompt,
-                   max_duration_seconds, status, created_at, call_sid, stream_sid, answered_at)
+                   max_duration_seconds, status, created_at, call_sid, stream_sid, answered_at,
+                   agent_name, agent_version)
 VALUES (%(workflow_id)s, %(call_id)s, %(run_id)s, %(phone_number)s, %(greeting)s, %(system_prompt)s,
-        %(max_duration_seconds)s, %(status)s, %(created_at)s, %(call_sid)s, %(stream_sid)s, %(answered_at)s)
+        %(max_duration_seconds)s, %(status)s, %(created_at)s, %(call_sid)s, %(stream_sid)s, %(answered_at)s,
+        %(agent_name)s, %(agent_version)s)
 ON CONFLICT (workflow_id) DO UPDATE SET
     status = CASE WHEN {_RANK.format("excluded.status")} > {_RANK.format("calls.status")}
                   THEN excluded.status ELSE calls.status END,
@@ -35,10 +37,11 @@ ON CONFLICT (workflow_id) DO UPDATE SET
 FINISH = """
 INSERT INTO calls (workflow_id, call_id, run_id, phone_number, greeting, system_prompt,
                    max_duration_seconds, status, created_at, end_reason, error, call_sid, stream_sid,
-                   answered_at, ended_at, duration_seconds)
+                   answered_at, ended_at, duration_seconds, agent_name, agent_version)
 VALUES (%(workflow_id)s, %(call_id)s, %(run_id)s, %(phone_number)s, %(greeting)s, %(system_prompt)s,
         %(max_duration_seconds)s, %(status)s, %(created_at)s, %(end_reason)s, %(error)s, %(call_sid)s,
-        %(stream_sid)s, %(answered_at)s, %(ended_at)s, %(duration_seconds)s)
+        %(stream_sid)s, %(answered_at)s, %(ended_at)s, %(duration_seconds)s, %(agent_name)s,
+        %(agent_version)s)
 ON CONFLICT (workflow_id) DO UPDATE SET
     status = excluded.status,
     end_reason = excluded.end_reason,
@@ -80,9 +83,25 @@ ON CONFLICT (workflow_id) DO UPDATE SET summary = excluded.summary
 GET = """
 SELECT workflow_id, call_id, run_id, phone_number, greeting, system_prompt, max_duration_seconds, status,
        created_at, end_reason, error, call_sid, stream_sid, answered_at, ended_at, duration_seconds,
+       agent_name, agent_version,
        coalesce(summary, '{}'::jsonb) AS media
 FROM calls LEFT JOIN media_summaries USING (workflow_id)
 WHERE workflow_id = %(workflow_id)s
+"""
+
+# Newest first, by an index on created_at; `after` is the last call of the page before.
+PAGE = """
+SELECT workflow_id, call_id, run_id, phone_number, greeting, system_prompt, max_duration_seconds, status,
+       created_at, end_reason, error, call_sid, stream_sid, answered_at, ended_at, duration_seconds,
+       agent_name, agent_version
+FROM calls
+WHERE (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
+  AND (%(phone_number)s::text IS NULL OR phone_number = %(phone_number)s)
+  AND (%(created_after)s::timestamptz IS NULL OR created_at >= %(created_after)s)
+  AND (%(created_before)s::timestamptz IS NULL OR created_at < %(created_before)s)
+  AND (%(last_at)s::timestamptz IS NULL OR (created_at, workflow_id) < (%(last_at)s, %(last_id)s))
+ORDER BY created_at DESC, workflow_id DESC
+LIMIT %(limit)s
 """
 
 COUNT = "SELECT count(*) AS count FROM transcript_segments WHERE workflow_id = %(workflow_id)s"

@@ -10,15 +10,38 @@ from datetime import timedelta
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client, WorkflowQueryFailedError
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.client import (
+    Client,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
-from control_plane.errors import CallNotFound, DependencyUnavailable
-from workflows.contracts import CALL_WORKFLOW, TASK_QUEUE, CallParams, CallView, Terminate, TwilioStatus
+from control_plane.errors import (
+    CallBusy,
+    CallNotFound,
+    CallNotLive,
+    ControlPlaneError,
+    DependencyUnavailable,
+)
+from workflows.contracts import (
+    CALL_WORKFLOW,
+    ERRORS,
+    TASK_QUEUE,
+    CallParams,
+    CallView,
+    SendDtmf,
+    Terminate,
+    TransferRequest,
+    TwilioStatus,
+)
 
 CONNECT_S = 1.5
 ANSWER_S = 3.0  # a burst of starts may queue up inside Temporal; answering too early would refuse good calls
+UPDATE_S = 8.0  # the workflow asks Twilio before it answers
 OPERATION_S = 4.0  # everything: connecting, one call with its retries
 
 _RPC = timedelta(seconds=ANSWER_S)
@@ -50,11 +73,17 @@ class TemporalOrchestrator:
         async with self._reached() as client:
             try:
                 handle = await client.start_workflow(
-                    CALL_WORKFLOW, params, id=params.workflow_id, task_queue=TASK_QUEUE, rpc_timeout=_RPC
+                    CALL_WORKFLOW,
+                    params,
+                    id=params.workflow_id,
+                    task_queue=TASK_QUEUE,
+                    # Also one that is over already must not be made twice.
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    rpc_timeout=_RPC,
                 )
             except WorkflowAlreadyStartedError as error:
-                # Ids are ours and random: the one that runs is the one an earlier attempt of this very
-                # request started, its answer lost on the way.
+                # Ids are ours and random: the one there is was started by an earlier attempt of this very
+                # request (or one with the same idempotency key), its answer lost on the way.
                 return error.run_id or ""
         return handle.first_execution_run_id or handle.result_run_id or ""
 
@@ -65,6 +94,26 @@ class TemporalOrchestrator:
     async def twilio_status(self, workflow_id: str, status: TwilioStatus) -> None:
         async with self._reached(workflow_id) as client:
             await client.get_workflow_handle(workflow_id).signal("twilio_status", status, rpc_timeout=_RPC)
+
+    async def send_dtmf(self, workflow_id: str, request: SendDtmf) -> CallView:
+        return await self._update(workflow_id, "send_dtmf", request)
+
+    async def transfer(self, workflow_id: str, request: TransferRequest) -> CallView:
+        return await self._update(workflow_id, "transfer", request)
+
+    async def _update(self, workflow_id: str, name: str, request: SendDtmf | TransferRequest) -> CallView:
+        """Raises CallNotFound, CallNotLive, CallBusy, DependencyUnavailable."""
+        async with self._reached(workflow_id, UPDATE_S + 1) as client:
+            handle = client.get_workflow_handle(workflow_id)
+            try:
+                view: CallView = await handle.execute_update(
+                    name, request, result_type=CallView, rpc_timeout=timedelta(seconds=UPDATE_S)
+                )
+                return view
+            except WorkflowUpdateFailedError as error:
+                raise _refused(error) from error
+            except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+                raise DependencyUnavailable("worker", "it did not take the request in time") from error
 
     async def view(self, workflow_id: str) -> CallView:
         async with self._reached(workflow_id) as client:
@@ -107,10 +156,10 @@ class TemporalOrchestrator:
             return self._client
 
     @asynccontextmanager
-    async def _reached(self, workflow_id: str = "") -> AsyncIterator[Client]:
+    async def _reached(self, workflow_id: str = "", limit_s: float = OPERATION_S) -> AsyncIterator[Client]:
         """A connected client; within the block Temporal's errors become ours."""
         try:
-            async with asyncio.timeout(OPERATION_S):
+            async with asyncio.timeout(limit_s):
                 yield await self._connected()
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and workflow_id and not _lacks_namespace(error):
@@ -119,7 +168,18 @@ class TemporalOrchestrator:
                 raise DependencyUnavailable("temporal", str(error)) from error
             raise
         except TimeoutError as error:
-            raise DependencyUnavailable("temporal", f"no answer within {OPERATION_S} s") from error
+            raise DependencyUnavailable("temporal", f"no answer within {limit_s} s") from error
+
+
+def _refused(error: WorkflowUpdateFailedError) -> ControlPlaneError:
+    """What the workflow's validator, or its handler, said."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError):
+        if cause.type == ERRORS.busy:
+            return CallBusy(cause.message)
+        if cause.type == ERRORS.not_live:
+            return CallNotLive(cause.message)
+    return CallNotLive("the call could not do it: " + (str(cause) or type(cause).__name__))
 
 
 def _lacks_namespace(error: RPCError) -> bool:

@@ -1,186 +1,143 @@
-"""CallService (protos/voiceplane/calls/v1): translates gRPC to handlers and back, nothing else."""
+"""CallService (protos/voiceplane/calls/v1): translates gRPC to handlers and back, nothing else.
+
+Errors are raised as they are: entrypoints.grpc_guard answers with them.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
 
 import grpc
-from pydantic import ValidationError
 
-from control_plane import metrics
-from control_plane.domain import calls as rules
-from control_plane.entrypoints.grpc_errors import InvalidRequest, abort, code_of
-from control_plane.errors import ControlPlaneError
-from control_plane.service.handlers import Calls
-from control_plane.service.ports import EventLog, Segment, Turn
-from control_plane.service.views import CallViews
-from control_plane.tools.definitions import Definition, load
+from control_plane.domain import requests as rules
+from control_plane.domain.calls import phone_number, reason
+from control_plane.domain.events import sequence_of
+from control_plane.entrypoints import grpc_requests as read
+from control_plane.entrypoints.grpc_messages import call_of_row, ended, line, status_of, turn
+from control_plane.errors import InvalidCall, InvalidField
+from control_plane.service.use_cases import UseCases
+from control_plane.service.watching import Item
 from protos.voiceplane.calls.v1 import calls_pb2 as pb
 from protos.voiceplane.calls.v1.calls_pb2_grpc import CallServiceServicer
-from protos.voiceplane.events.v1 import events_pb2 as events
-from workflows.contracts import CallStatus
+from workflows.contracts import TransferRequest
 
-Context = grpc.aio.ServicerContext  # of any request and response
-_Value = TypeVar("_Value")
-
-_ENTRY = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
-_SPEAKERS = {"caller": events.SPEAKER_CALLER, "agent": events.SPEAKER_AGENT}
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class CallService(CallServiceServicer):
     """The handlers REST uses too."""
 
-    def __init__(self, calls: Calls, views: CallViews, event_log: EventLog) -> None:
-        self._calls = calls
-        self._views = views
-        self._events = event_log
+    def __init__(self, use: UseCases) -> None:
+        self._use = use
 
     async def CreateCall(  # noqa: N802
-        self, request: pb.CreateCallRequest, context: Context[Any, Any]
+        self, request: pb.CreateCallRequest, context: Context
     ) -> pb.CreateCallResponse:
-        async with _answering("CreateCall", context):
-            created = await self._calls.create(_new_call(request))
+        call, key = read.new_call(request)
+        try:
+            created = await self._use.calls.create(call, key)
+        except InvalidCall as error:
+            raise (read.named(error) if request.agent_name else error) from error
         return pb.CreateCallResponse(
             workflow_id=created.workflow_id,
             run_id=created.run_id,
             phone_number=created.phone_number,
-            status=_status(created.status),
+            status=status_of(created.status),
         )
 
-    async def GetCall(self, request: pb.GetCallRequest, context: Context[Any, Any]) -> pb.Call:  # noqa: N802
-        async with _answering("GetCall", context):
-            call = await self._views.call(request.workflow_id)
+    async def GetCall(self, request: pb.GetCallRequest, context: Context) -> pb.Call:  # noqa: N802
+        call = await self._use.views.call(request.workflow_id)
         return pb.Call(
             workflow_id=call.workflow_id,
-            status=_status(call.status),
+            status=status_of(call.status),
             transcript_count=call.transcript_count,
             phone_number=call.phone_number,
             greeting=call.greeting,
         )
 
+    async def ListCalls(  # noqa: N802
+        self, request: pb.ListCallsRequest, context: Context
+    ) -> pb.ListCallsResponse:
+        filters = read.filters(request)
+        page = await self._use.lists.page(filters, size=request.page_size, token=request.page_token)
+        return pb.ListCallsResponse(
+            calls=[call_of_row(row) for row in page.calls], next_page_token=page.next_token
+        )
+
     async def TerminateCall(  # noqa: N802
-        self, request: pb.TerminateCallRequest, context: Context[Any, Any]
+        self, request: pb.TerminateCallRequest, context: Context
     ) -> pb.TerminateCallResponse:
-        async with _answering("TerminateCall", context):
-            violations: dict[str, str] = {}
-            reason = _checked(violations, "reason", rules.reason, request.reason)
-            if reason is None:
-                raise InvalidRequest(violations)
-            terminated = await self._calls.terminate(request.workflow_id, reason)
-        return pb.TerminateCallResponse(status=_status(terminated.status))
+        with read.Fields() as fields:
+            why = fields.check("reason", reason, request.reason)
+        terminated = await self._use.calls.terminate(request.workflow_id, why)
+        return pb.TerminateCallResponse(status=status_of(terminated.status))
 
     async def GetCallResult(  # noqa: N802
-        self, request: pb.GetCallResultRequest, context: Context[Any, Any]
+        self, request: pb.GetCallResultRequest, context: Context
     ) -> pb.CallResult:
-        async with _answering("GetCallResult", context):
-            outcome = await self._views.result(request.workflow_id)
+        outcome = await self._use.views.result(request.workflow_id)
         return pb.CallResult(
             workflow_id=outcome.row.workflow_id,
-            status=_status(outcome.status),
+            status=status_of(outcome.status),
             end_reason=outcome.row.end_reason,
             duration_seconds=outcome.row.duration_seconds,
-            transcript=[_line(segment) for segment in outcome.transcript],
+            transcript=[line(segment) for segment in outcome.transcript],
             media=outcome.media,
-            turns=[_turn(turn) for turn in outcome.turns],
+            turns=[turn(each) for each in outcome.turns],
         )
 
     async def WatchCall(  # noqa: N802
-        self, request: pb.WatchCallRequest, context: Context[Any, Any]
+        self, request: pb.WatchCallRequest, context: Context
     ) -> AsyncIterator[pb.WatchCallResponse]:
-        async with _answering("WatchCall", context):
-            if request.after_entry and not _ENTRY.fullmatch(request.after_entry):
-                raise InvalidRequest({"after_entry": "must be an entry id of an earlier answer, or empty"})
-            await self._views.status(request.workflow_id)  # raises CallNotFound
-            with metrics.WATCHERS.track_inprogress():
-                async for entry, event in self._events.follow(
-                    request.workflow_id, request.after_entry or "0-0"
-                ):
-                    if event is not None:
-                        yield pb.WatchCallResponse(entry=entry, event=event)
-                    # A pause in the news: over, when nothing more can come. A media leg's end alone is no
-                    # such sign, since another leg may take the call on.
-                    elif (await self._views.status(request.workflow_id)).final:
-                        return
+        after = request.after_sequence
+        if request.after_entry:
+            if after:
+                raise InvalidField({"after_entry": "must be empty when after_sequence is set"})
+            with read.Fields() as fields:
+                after = fields.check("after_entry", sequence_of, request.after_entry)
+        async with aclosing(self._use.watching.follow(request.workflow_id, after)) as items:
+            async for item in items:
+                if item is not None:
+                    yield _watched(item)
+
+    async def SendText(self, request: pb.SendTextRequest, context: Context) -> pb.SendTextResponse:  # noqa: N802
+        with read.Fields() as fields:
+            text = fields.check("text", rules.text, request.text)
+            mode = fields.check("mode", read.known_in(pb.TextMode), request.mode)
+        instruct = mode == pb.TEXT_MODE_INSTRUCT
+        await self._use.line.send_text(request.workflow_id, text, instruct=instruct)
+        return pb.SendTextResponse()
+
+    async def SendDtmf(self, request: pb.SendDtmfRequest, context: Context) -> pb.SendDtmfResponse:  # noqa: N802
+        with read.Fields() as fields:
+            digits = fields.check("digits", rules.digits, request.digits)
+        status = await self._use.line.send_dtmf(request.workflow_id, digits)
+        return pb.SendDtmfResponse(status=status_of(status))
+
+    async def TransferCall(  # noqa: N802
+        self, request: pb.TransferCallRequest, context: Context
+    ) -> pb.TransferCallResponse:
+        with read.Fields() as fields:
+            to = fields.check("to", phone_number, request.to)
+            mode = fields.check("mode", read.known_in(pb.TransferMode), request.mode)
+            warm = mode == pb.TRANSFER_MODE_WARM
+            summary = fields.check("summary", rules.summary_for(warm=warm), request.summary)
+            ring = fields.check(
+                "timeout_seconds",
+                rules.ring_seconds,
+                request.timeout_seconds or rules.DEFAULT_RING_SECONDS,
+            )
+        transfer = TransferRequest(to, "warm" if warm else "cold", summary, ring)
+        status = await self._use.line.transfer(request.workflow_id, transfer)
+        return pb.TransferCallResponse(status=status_of(status))
 
 
-@asynccontextmanager
-async def _answering(method: str, context: Context[Any, Any]) -> AsyncIterator[None]:
-    """Within this block our errors end the request with the status that fits; either way it is counted."""
-    code = grpc.StatusCode.UNKNOWN  # what an error that is no ControlPlaneError (a bug) answers with
-    try:
-        yield
-        code = grpc.StatusCode.OK
-    except ControlPlaneError as error:
-        code = code_of(error)
-        await abort(context, error)
-    finally:
-        metrics.GRPC_REQUESTS.labels(method, code.name).inc()
-
-
-def _new_call(request: pb.CreateCallRequest) -> rules.NewCall:
-    """Raises InvalidRequest, naming every field that is wrong."""
-    violations: dict[str, str] = {}
-    phone_number = _checked(violations, "phone_number", rules.phone_number, request.phone_number)
-    greeting = _checked(violations, "greeting", rules.greeting, request.greeting)
-    mode = _checked(violations, "greeting_mode", rules.greeting_mode, request.greeting_mode)
-    system_prompt = _checked(violations, "system_prompt", rules.system_prompt, request.system_prompt)
-    seconds = _checked(
-        violations,
-        "max_duration_seconds",
-        rules.max_duration_seconds,
-        request.max_duration_seconds or rules.DEFAULT_DURATION_SECONDS,
-    )
-    tools: Sequence[Definition] = ()
-    try:
-        tools = load(request.tools_json) if request.tools_json else ()
-    except ValidationError as error:
-        for each in error.errors(include_url=False, include_input=False):
-            where = ".".join(("tools_json", *(str(step) for step in each["loc"])))
-            violations.setdefault(where, each["msg"])
-    if phone_number is None or greeting is None or mode is None or system_prompt is None or seconds is None:
-        raise InvalidRequest(violations)
-    if violations:
-        raise InvalidRequest(violations)
-    return rules.NewCall(
-        phone_number, system_prompt, greeting, seconds, tools, agent=request.agent, greeting_mode=mode
-    )
-
-
-def _checked(
-    violations: dict[str, str], field: str, rule: Callable[[_Value], _Value], value: _Value
-) -> _Value | None:
-    """The value as the rule returns it; None, and an entry in `violations`, when the rule refuses it."""
-    try:
-        return rule(value)
-    except ValueError as error:
-        violations[field] = str(error)
-        return None
-
-
-def _status(status: CallStatus) -> pb.CallStatus.ValueType:
-    return pb.CallStatus.Value(f"CALL_STATUS_{status.name}")
-
-
-def _line(segment: Segment) -> pb.TranscriptLine:
-    return pb.TranscriptLine(
-        speaker=_SPEAKERS.get(segment.speaker, events.SPEAKER_UNSPECIFIED),
-        text=segment.text,
-        start_ms=segment.start_ms,
-        end_ms=segment.end_ms,
-        interrupted=segment.interrupted,
-        unheard_text=segment.unheard_text,
-    )
-
-
-def _turn(turn: Turn) -> events.TurnCompleted:
-    return events.TurnCompleted(
-        turn=turn.turn,
-        caller_stopped_ms=turn.caller_stopped_ms,
-        first_audio_ms=turn.first_audio_ms,
-        response_ms=turn.response_ms,
-        audio_ms=turn.audio_ms,
-        interrupted=turn.interrupted,
-    )
+def _watched(item: Item) -> pb.WatchCallResponse:
+    if item.event is not None:
+        return pb.WatchCallResponse(sequence=item.sequence, entry=item.entry, event=item.event)
+    if item.status is not None:
+        return pb.WatchCallResponse(sequence=item.sequence, status=status_of(item.status))
+    assert item.ended is not None, "an item is an event, a status or the end"
+    return pb.WatchCallResponse(sequence=item.sequence, ended=ended(item.ended))

@@ -1,13 +1,18 @@
-"""What every HTTP request passes: a bound on its body, and the metrics."""
+"""What every HTTP request passes: a bound on its body, the rate limit, and the metrics."""
 
 from __future__ import annotations
 
 import time
 
-from starlette.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from control_plane import metrics
+from control_plane.domain import principal
+from control_plane.entrypoints.http_errors import answer, problem
+from control_plane.errors import TooManyRequests
+from control_plane.service.limits import RequestLimit
+from control_plane.service.ports import Allowance
 
 MAX_BODY_BYTES = 256 * 1024
 # Of a refused body this much more is read and thrown away: a connection closed on a sender who is still
@@ -66,12 +71,48 @@ class BodyLimit:
             message = await receive()
             discarded += len(message.get("body", b""))
             more = message["type"] == "http.request" and message.get("more_body", False)
-        response = JSONResponse(
-            {"detail": f"the body must be at most {self._limit} bytes"},
-            status_code=413,
-            headers={"Connection": "close"},
+        response = problem(
+            413, f"the body must be at most {self._limit} bytes", headers={"Connection": "close"}
         )
         await response(scope, receive, send)
+
+
+class RateLimit:
+    """Counts requests of whoever is asking, answers 429 to those over the limit, and tells each how many are
+    left (draft-ietf-httpapi-ratelimit-headers-10). What asks for no credential is not counted."""
+
+    def __init__(self, app: ASGIApp, limit: RequestLimit) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asker = principal.current()
+        if scope["type"] != "http" or asker is principal.NOBODY:
+            await self._app(scope, receive, send)
+            return
+        allowance = await self._limit.take(asker.id)
+        if allowance is None:
+            await self._app(scope, receive, send)
+            return
+
+        async def noted_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["RateLimit-Policy"] = f'"default";q={allowance.limit};w={allowance.window_s}'
+                headers["RateLimit"] = f'"default";r={allowance.left};t={allowance.reset_s}'
+            await send(message)
+
+        if allowance.allowed:
+            await self._app(scope, receive, noted_send)
+        else:
+            await answer(_refusal(allowance))(scope, receive, noted_send)
+
+
+def _refusal(allowance: Allowance) -> TooManyRequests:
+    return TooManyRequests(
+        f"more than {allowance.limit} requests in {allowance.window_s} s",
+        retry_after_s=max(allowance.reset_s, 1),
+    )
 
 
 class RequestMetrics:

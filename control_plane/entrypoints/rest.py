@@ -1,110 +1,62 @@
-"""The REST API: translates HTTP to handlers and back, nothing else."""
+"""The HTTP application: routes, errors, and what every request passes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import ValidationError
+from starlette.middleware.cors import CORSMiddleware
 
-from control_plane.entrypoints import http_errors
-from control_plane.entrypoints.middleware import BodyLimit, RequestMetrics
-from control_plane.entrypoints.schemas import (
-    Call,
-    CallResult,
-    CreateCallBody,
-    CreatedCall,
-    HealthReport,
-    Invalid,
-    Problem,
-    TerminatedCall,
-    request_schema,
-)
-from control_plane.service.handlers import Calls
+from control_plane.auth.authenticator import Authenticator
+from control_plane.entrypoints import agents_rest, dialing, http_errors, rest_calls
+from control_plane.entrypoints.middleware import BodyLimit, RateLimit, RequestMetrics
+from control_plane.entrypoints.rest_auth import Authentication, describe
+from control_plane.entrypoints.schemas import HealthReport
 from control_plane.service.health import Check, examine
-from control_plane.service.views import CallViews
+from control_plane.service.limits import RequestLimit
+from control_plane.service.use_cases import UseCases
 
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "No such call"}}
-_AWAY: dict[int | str, dict[str, Any]] = {
-    503: {"model": Problem, "description": "A server we need is away; see Retry-After"}
-}
+_DESCRIPTION = """Phone calls that talk to the Gemini Live API.
+
+Errors are problem details (RFC 9457). Requests are limited by key; `RateLimit` (of
+draft-ietf-httpapi-ratelimit-headers-10) tells what is left."""
 
 
 def new_app(
-    calls: Calls, views: CallViews, checks: Mapping[str, Check], webhooks: APIRouter, version: str
+    use: UseCases,
+    checks: Mapping[str, Check],
+    webhooks: APIRouter,
+    limit: RequestLimit,
+    version: str,
+    *,
+    authenticator: Authenticator,
+    open_metrics: bool = False,
+    cors_origins: Sequence[str] = (),
 ) -> FastAPI:
     """The HTTP application over the handlers given."""
-    app = FastAPI(
-        title="voiceplane",
-        version=version,
-        description="Phone calls that talk to the Gemini Live API.",
-    )
+    app = FastAPI(title="voiceplane", version=version, description=_DESCRIPTION)
     http_errors.install(app)
-    app.include_router(_calls(calls, views))
+    app.include_router(rest_calls.new_router(use))
+    app.include_router(dialing.new_router(use.dialing))
+    app.include_router(agents_rest.new_router(use.agents))
     app.include_router(_operations(checks))
     app.include_router(webhooks)
+    # From the innermost to the outermost.
     app.add_middleware(BodyLimit)
-    app.add_middleware(RequestMetrics)  # added last: the outermost, so that refused bodies count too
+    app.add_middleware(RateLimit, limit=limit)
+    app.add_middleware(Authentication, authenticator=authenticator, open_metrics=open_metrics)
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=["Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
+        )
+    app.add_middleware(RequestMetrics)  # so that refused requests count too
+    describe(app)
     return app
-
-
-def _calls(calls: Calls, views: CallViews) -> APIRouter:
-    router = APIRouter(prefix="/calls", tags=["calls"])
-
-    # The body is validated from its bytes: pydantic's own parser tells apart what is no JSON, no UTF-8 and
-    # no valid call, and names the place, where the framework's would answer 400 without one.
-    @router.post(
-        "",
-        status_code=201,
-        responses={**_AWAY, 413: {"model": Problem}, 422: {"model": Invalid}},
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": request_schema(CreateCallBody)}},
-            }
-        },
-    )
-    async def create_call(request: Request, response: Response) -> CreatedCall:
-        """Start a call; answers at once, while the phone is yet to ring."""
-        try:
-            body = CreateCallBody.model_validate_json(await request.body())
-        except ValidationError as error:
-            raise RequestValidationError(
-                [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
-            ) from error
-        created = await calls.create(body.new_call())
-        response.headers["Location"] = f"/calls/{created.workflow_id}"
-        return CreatedCall.of(created)
-
-    @router.get("/{workflow_id}", responses={**_NOT_FOUND, **_AWAY})
-    async def get_call(workflow_id: str) -> Call:
-        """Where the call is, and how much of it has been transcribed."""
-        return Call.of(await views.call(workflow_id))
-
-    @router.post(
-        "/{workflow_id}/terminate",
-        status_code=202,
-        responses={**_NOT_FOUND, **_AWAY, 200: {"model": TerminatedCall, "description": "Over already"}},
-    )
-    async def terminate_call(workflow_id: str, response: Response) -> TerminatedCall:
-        """End the call; one that is over already stays as it is."""
-        terminated = await calls.terminate(workflow_id)
-        if terminated.over:
-            response.status_code = 200
-        return TerminatedCall.of(terminated)
-
-    @router.get(
-        "/{workflow_id}/result",
-        responses={**_NOT_FOUND, **_AWAY, 409: {"model": Problem, "description": "The call is not over"}},
-    )
-    async def get_call_result(workflow_id: str) -> CallResult:
-        """How the call went, once it is over: who said what and when, and how fast."""
-        return CallResult.of(await views.result(workflow_id))
-
-    return router
 
 
 def _operations(checks: Mapping[str, Check]) -> APIRouter:

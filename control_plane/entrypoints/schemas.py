@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -50,24 +50,6 @@ class CreateCallBody(BaseModel):
     def new_call(self) -> calls.NewCall:
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return calls.NewCall(**fields | {"agent": self.agent.settings()})
-
-
-def request_schema(body: type[BaseModel]) -> dict[str, Any]:
-    """The body's JSON Schema in one piece, as a description of an operation can hold it."""
-    schema = body.model_json_schema()
-    definitions = schema.pop("$defs", {})
-
-    def whole(part: Any) -> Any:
-        if isinstance(part, list):
-            return [whole(each) for each in part]
-        if not isinstance(part, dict):
-            return part
-        if "$ref" in part:
-            return whole(definitions[part["$ref"].rpartition("/")[2]])
-        return {name: whole(value) for name, value in part.items() if name != "discriminator"}
-
-    found: dict[str, Any] = whole(schema)
-    return found
 
 
 class CreatedCall(BaseModel):
@@ -277,21 +259,3 @@ class HealthReport(BaseModel):
                 for name, found in health.checks.items()
             },
         )
-
-
-class Problem(BaseModel):
-    """What every error answers with."""
-
-    detail: str
-
-
-class FieldProblem(BaseModel):
-    loc: list[str | int] = Field(examples=[["body", "phone_number"]])
-    msg: str
-    type: str
-
-
-class Invalid(BaseModel):
-    """A body that is not as it must be, field by field."""
-
-    detail: list[FieldProblem]

@@ -8,16 +8,21 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from google.protobuf.json_format import MessageToDict
 
 from control_plane import metrics
-from control_plane.domain.calls import NewCall
+from control_plane.domain import principal
+from control_plane.domain.calls import AgentCall, NewCall
 from control_plane.errors import CallNotFound, DependencyUnavailable, InvalidCall
+from control_plane.service.dialing import Admission, Ask
+from control_plane.service.dialing_ports import Owners
+from control_plane.service.once import Once, digest
 from control_plane.service.ports import (
     CallRepository,
+    IdempotencyKeys,
     Orchestrator,
     Session,
     SessionStore,
@@ -35,6 +40,8 @@ log = structlog.get_logger(__name__)
 # A start that failed for us may still have reached Temporal; for this long we look whether it did.
 UNDO_FOR_S = 45.0
 UNDO_EVERY_S = 1.5
+TAKEN_OVER_S = 15.0  # a client that retries with its idempotency key does so within seconds
+GIVE_UP_TRIES = 4
 MAX_UNDOING = 256  # tasks; above it a failed start is only counted
 
 STREAM_TOKEN_BYTES = 24
@@ -62,6 +69,13 @@ class Terminated:
         return self.status.final
 
 
+class AgentCalls(Protocol):
+    """Where the calls of stored agents come from."""
+
+    async def new_call(self, asked: AgentCall) -> NewCall:
+        """Raises InvalidCall, DependencyUnavailable."""
+
+
 class Calls:
     """The use cases, over the ports they need."""
 
@@ -73,8 +87,16 @@ class Calls:
         tools: ToolDefinitions,
         tool_policy: UrlPolicy,
         service: Service,
+        keys: IdempotencyKeys,
+        admission: Admission,
+        owners: Owners,
+        agents: AgentCalls,
     ) -> None:
         self._sessions = sessions
+        self._keys = keys
+        self._admission = admission
+        self._owners = owners
+        self._agents = agents
         self._repository = repository
         self._orchestrator = orchestrator
         self._tools = tools
@@ -82,19 +104,34 @@ class Calls:
         self._service = service
         self._undoing: set[asyncio.Task[None]] = set()
 
-    async def create(self, call: NewCall) -> Created:
-        """Start the call's workflow.
+    async def create(self, request: NewCall | AgentCall, key: str = "") -> Created:
+        """Start the call's workflow; with an idempotency `key`, once for all requests that bring it.
 
         Raises:
-            InvalidCall: a tool's URL is one we do not ask, or the model would not take the call's setup.
-            DependencyUnavailable: Redis or Temporal is away; no call is made.
+            IdempotencyConflict: the key was used for another request.
+            InvalidCall: a tool's URL is one we do not ask, the model would not take the setup, or there is
+                no such agent, or it is not given the values it asks for.
+            PolicyRefused: the dialing policy does not allow it (docs/dialing.md).
+            DependencyUnavailable: Redis or Temporal, of an agent's call Postgres, is away; no call is made.
         """
+        call = await self._resolved(request)
         check_urls(call.tools, self._tool_policy)
         check_agent(call.agent, call.tools, self._service)
-        call_id = str(uuid.uuid4())
+        once = None
+        workflow_id = f"call-{uuid.uuid4()}"
+        if key:
+            once = Once(self._keys, principal.current().id, key)
+            try:
+                held = await once.reserve(digest(request), workflow_id)
+            except DependencyUnavailable as error:
+                metrics.CALLS_REFUSED.labels(error.dependency).inc()
+                raise
+            if held.run_id:
+                return Created(held.workflow_id, held.run_id, call.phone_number)
+            workflow_id = held.workflow_id
         params = CallParams(
-            workflow_id=f"call-{call_id}",
-            call_id=call_id,
+            workflow_id=workflow_id,
+            call_id=workflow_id.removeprefix("call-"),
             phone_number=call.phone_number,
             greeting=call.greeting,
             greeting_mode=call.greeting_mode,
@@ -106,15 +143,23 @@ class Calls:
             voice=call.agent.voice,
             tools=len(call.tools),
             agent=_asked(call.agent),
+            principal=principal.current().id,
+            agent_name=call.agent_name,
+            agent_version=call.agent_version,
+            recording=call.recording,
+            webhook_url=call.webhook_url,
         )
+        ask = Ask(workflow_id, params.principal, call.phone_number, call.max_duration_seconds)
         try:
+            await self._admission.admit(ask)
             if call.tools:
                 await self._tools.put(params.workflow_id, call.tools, call.max_duration_seconds)
             # The session first: Twilio's webhooks look for it as soon as the workflow runs.
             await self._sessions.put(_session(params))
-            run_id = await self._start(params)
+            run_id = await self._start(params, once)
         except DependencyUnavailable as error:
             metrics.CALLS_REFUSED.labels(error.dependency).inc()
+            await self._admission.withdraw(ask)
             raise
         metrics.CALLS_CREATED.inc()
         log.info("call created", workflow_id=params.workflow_id, run_id=run_id)
@@ -171,6 +216,7 @@ class Calls:
         """
         try:
             await self._sessions.update(workflow_id, call_sid=call_sid)
+            await self._owners.placed(workflow_id, call_sid)
         except DependencyUnavailable as error:
             log.warning("call sid not noted", workflow_id=workflow_id, call_sid=call_sid, error=str(error))
 
@@ -181,29 +227,51 @@ class Calls:
             task.cancel()
         await asyncio.gather(*undoing, return_exceptions=True)
 
-    async def _start(self, params: CallParams) -> str:
+    async def _resolved(self, request: NewCall | AgentCall) -> NewCall:
+        if isinstance(request, NewCall):
+            return request
         try:
-            return await self._orchestrator.start_call(params)
-        except DependencyUnavailable:
-            self._undo(params.workflow_id)
-            try:
-                await self._sessions.delete(params.workflow_id)
-            except DependencyUnavailable as error:
-                # It expires by itself; until then it is a session nobody has the id of.
-                log.warning("session left behind", workflow_id=params.workflow_id, error=str(error))
+            return await self._agents.new_call(request)
+        except DependencyUnavailable as error:
+            metrics.CALLS_REFUSED.labels(error.dependency).inc()
             raise
 
-    def _undo(self, workflow_id: str) -> None:
+    async def _start(self, params: CallParams, once: Once | None) -> str:
+        try:
+            run_id = await self._orchestrator.start_call(params)
+        except (DependencyUnavailable, asyncio.CancelledError):  # the latter: nobody waits for the answer
+            self._undo(params.workflow_id, once)
+            raise
+        if once is not None and not await self._settled(once, params.workflow_id, run_id):
+            raise DependencyUnavailable("temporal", "an earlier attempt of this request is being undone")
+        return run_id
+
+    async def _settled(self, once: Once, workflow_id: str, run_id: str) -> bool:
+        try:
+            return await once.started(workflow_id, run_id)
+        except DependencyUnavailable as error:
+            # The same request finds the workflow all the same, by its id.
+            log.warning("idempotency key not settled", workflow_id=workflow_id, error=str(error))
+            return True
+
+    def _undo(self, workflow_id: str, once: Once | None) -> None:
         """The start failed for us, but its answer alone may have been lost: then nobody must be called."""
         if len(self._undoing) >= MAX_UNDOING:
             metrics.STARTS_UNCHECKED.inc()
             log.warning("failed start not looked after", workflow_id=workflow_id)
             return
-        task = asyncio.create_task(self._undo_start(workflow_id), name=f"undo {workflow_id}")
+        task = asyncio.create_task(self._undo_start(workflow_id, once), name=f"undo {workflow_id}")
         self._undoing.add(task)
         task.add_done_callback(self._undoing.discard)
 
-    async def _undo_start(self, workflow_id: str) -> None:
+    async def _undo_start(self, workflow_id: str, once: Once | None) -> None:
+        if once is not None and not await self._given_up(workflow_id, once):
+            return
+        try:
+            await self._sessions.delete(workflow_id)
+        except DependencyUnavailable as error:
+            # It expires by itself; until then it is a session nobody has the id of.
+            log.warning("session left behind", workflow_id=workflow_id, error=str(error))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + UNDO_FOR_S
         request = Terminate("its start was answered with 503")
@@ -220,6 +288,18 @@ class Calls:
             return
         metrics.STARTS_UNCHECKED.inc()
         log.warning("failed start not looked after: Temporal stayed away", workflow_id=workflow_id)
+
+    async def _given_up(self, workflow_id: str, once: Once) -> bool:
+        """Whoever brings the key again soon takes the call over; False: somebody has, or may yet."""
+        for _ in range(GIVE_UP_TRIES):
+            await asyncio.sleep(TAKEN_OVER_S)
+            try:
+                return await once.give_up(workflow_id)
+            except DependencyUnavailable:
+                continue
+        metrics.STARTS_UNCHECKED.inc()
+        log.warning("failed start not looked after: Redis stayed away", workflow_id=workflow_id)
+        return False
 
 
 def check_urls(tools: Sequence[Definition], policy: UrlPolicy) -> None:
@@ -264,4 +344,6 @@ def _session(params: CallParams) -> Session:
         stream_sid="",
         created_at=params.created_at,
         max_duration_seconds=params.max_duration_seconds,
+        agent_name=params.agent_name,
+        agent_version=params.agent_version,
     )

@@ -6,10 +6,11 @@ Every method raises `control_plane.errors.DependencyUnavailable` when its server
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from control_plane.domain.listing import Filters, Position
 from control_plane.tools.definitions import Declaration, Definition
 from protos.voiceplane.events.v1.events_pb2 import CallEvent
 from workflows.contracts import (
@@ -19,7 +20,9 @@ from workflows.contracts import (
     PreparedMedia,
     PrepareMedia,
     RecordStatus,
+    SendDtmf,
     Terminate,
+    TransferRequest,
     TwilioStatus,
 )
 
@@ -40,6 +43,9 @@ class Session:
     call_sid: str = ""
     stream_url: str = ""  # where Twilio's stream must go; empty until the media node is prepared
     max_duration_seconds: int = 1800
+    node_id: str = ""  # media node that holds the call's session; empty until it is prepared
+    agent_name: str = ""  # the stored agent that the call runs; empty: none
+    agent_version: int = 0
 
 
 @dataclass
@@ -90,6 +96,8 @@ class CallRow:
     ended_at: str = ""
     duration_seconds: float = 0.0
     media: dict[str, object] = field(default_factory=dict)  # MediaSummary as ProtoJSON, original field names
+    agent_name: str = ""  # the stored agent that the call ran; empty: none
+    agent_version: int = 0
 
 
 @dataclass
@@ -114,6 +122,9 @@ class CallRepository(Protocol):
     async def transcript_count(self, workflow_id: str) -> int: ...
     async def transcript(self, workflow_id: str) -> Sequence[Segment]: ...
     async def turns(self, workflow_id: str) -> Sequence[Turn]: ...
+    async def page(self, filters: Filters, after: Position | None, limit: int) -> Sequence[CallRow]:
+        """Newest first, those that come after `after`; without their media summaries."""
+
     async def ping(self) -> None: ...
 
 
@@ -122,11 +133,22 @@ class SessionStore(Protocol):
 
     async def put(self, session: Session) -> None: ...
     async def get(self, workflow_id: str) -> Session | None: ...
-    async def update(self, workflow_id: str, **changes: str) -> None:
-        """Change fields of a session that exists, atomically; one that does not is left alone."""
+    async def update(self, workflow_id: str, *, news: CallEvent | None = None, **changes: str) -> None:
+        """Change fields of a session that exists, atomically; one that does not is left alone.
+
+        `news` is appended to the call's event stream in the same step if the status has moved forward.
+        """
 
     async def delete(self, workflow_id: str) -> None: ...
     async def ping(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an event stream holds."""
+
+    first: str  # entry id
+    whole: bool  # nothing that was ever appended has been dropped
 
 
 class EventLog(Protocol):
@@ -136,6 +158,9 @@ class EventLog(Protocol):
         self, workflow_id: str, after: str = "0-0", *, block_ms: int = 1000
     ) -> AsyncIterator[tuple[str, CallEvent | None]]:
         """Entries in order, for ever: (entry id, event). After `block_ms` without news: (last id, None)."""
+
+    async def kept(self, workflow_id: str) -> Kept | None:
+        """What the stream still holds; None: there is none."""
 
 
 @dataclass
@@ -160,6 +185,13 @@ class MediaNodes(Protocol):
     async def end(self, grpc_address: str, workflow_id: str, reason: str) -> bool: ...
 
 
+class SpokenText(Protocol):
+    """The slow lane by which a text comes to the model of a call."""
+
+    async def send_text(self, node_id: str, workflow_id: str, text: str, *, instruct: bool) -> None:
+        """Raises CallNotLive: no such node, no such call there, or its model takes no such text now."""
+
+
 class ToolAnswers(Protocol):
     """The slow lane by which a function's answer comes to its call."""
 
@@ -180,14 +212,32 @@ class ToolDefinitions(Protocol):
     async def put(self, workflow_id: str, definitions: Sequence[Definition], duration_s: int) -> None: ...
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A call that Twilio took. `queue_ms`: how long it will wait in Twilio's own queue, by Twilio's estimate."""
+
+    call_sid: str
+    queue_ms: int = 0
+
+
 class Telephony(Protocol):
     """Twilio's REST API."""
 
-    async def dial(self, *, to: str, workflow_id: str, time_limit_s: int) -> str:
-        """Place the call, once; answer its sid. Raises DialRefused, DialAmbiguous, DependencyUnavailable."""
+    async def dial(self, *, to: str, workflow_id: str, time_limit_s: int) -> Placed:
+        """Place the call, once. Raises DialRefused, DialLater, DialAmbiguous, DependencyUnavailable."""
 
-    async def find_recent(self, *, to: str, workflow_id: str, since: str) -> str | None:
-        """The sid of a call placed for this workflow since `since`, if Twilio has one."""
+    async def find_recent(
+        self,
+        *,
+        to: str,
+        workflow_id: str,
+        since: str,
+        may_be_ours: Callable[[str], Awaitable[bool]] | None = None,
+    ) -> str | None:
+        """The sid of a call placed for this workflow since `since`, if Twilio has one.
+
+        `may_be_ours` is asked of each sid that would do; without it, every one may.
+        """
 
     async def end(self, call_sid: str, status: str) -> None: ...
 
@@ -203,4 +253,49 @@ class Orchestrator(Protocol):
 
     async def twilio_status(self, workflow_id: str, status: TwilioStatus) -> None: ...
     async def view(self, workflow_id: str) -> CallView: ...
+    async def send_dtmf(self, workflow_id: str, request: SendDtmf) -> CallView:
+        """Raises CallNotFound when no such workflow runs, CallNotLive, CallBusy."""
+
+    async def transfer(self, workflow_id: str, request: TransferRequest) -> CallView:
+        """Raises as `send_dtmf`."""
+
     async def ping(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What an idempotency key stands for; `run_id` empty: that call has not been started yet."""
+
+    request: str
+    workflow_id: str
+    run_id: str
+
+
+class IdempotencyKeys(Protocol):
+    """Redis, for 24 hours. `owner`: whose keys; `request`: a digest of what was asked for."""
+
+    async def reserve(self, owner: str, key: str, request: str, workflow_id: str) -> Reservation:
+        """Take the key for this call, or answer with what it stands for already."""
+
+    async def started(self, owner: str, key: str, workflow_id: str, run_id: str) -> bool:
+        """The call runs; False: the key was given up meanwhile."""
+
+    async def give_up(self, owner: str, key: str, workflow_id: str) -> bool:
+        """Free the key of a call whose start nobody was told; False: somebody was."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What is left of a principal's requests."""
+
+    allowed: bool
+    limit: int
+    window_s: int
+    left: int
+    reset_s: int  # until one more is allowed; if one was, until all are
+
+
+class RateLimiter(Protocol):
+    """Redis."""
+
+    async def take(self, principal: str) -> Allowance: ...

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from workflows.contracts import CALL_WORKFLOW, CallParams, CallStatus, CallView, Terminate, TwilioStatus
+    from workflows.contracts import (
+        CALL_WORKFLOW,
+        ERRORS,
+        CallParams,
+        CallStatus,
+        CallView,
+        SendDtmf,
+        Terminate,
+        TransferRequest,
+        TwilioStatus,
+    )
 
 
 @workflow.defn(name=CALL_WORKFLOW)
@@ -15,6 +26,7 @@ class StandInWorkflow:
         self._params = params
         self._told: list[TwilioStatus] = []
         self._asked: list[Terminate] = []
+        self._done: list[str] = []
 
     @workflow.run
     async def run(self, params: CallParams) -> list[str]:
@@ -28,6 +40,28 @@ class StandInWorkflow:
     @workflow.signal
     def terminate(self, request: Terminate) -> None:
         self._asked.append(request)
+
+    @workflow.update
+    async def send_dtmf(self, request: SendDtmf) -> CallView:
+        self._done.append(request.digits)
+        return self.status()
+
+    @send_dtmf.validator
+    def _can_press(self, request: SendDtmf) -> None:
+        """As the call's own workflow does: `0` finds no stream, `#` finds the line busy."""
+        if request.digits == "0":
+            raise ApplicationError("no stream runs", type=ERRORS.not_live)
+        if request.digits == "#":
+            raise ApplicationError("a transfer is under way", type=ERRORS.busy)
+
+    @workflow.update
+    async def transfer(self, request: TransferRequest) -> CallView:
+        self._done.append(f"{request.mode} {request.to} {request.timeout_s} {request.summary}".strip())
+        return self.status()
+
+    @workflow.query
+    def done(self) -> list[str]:
+        return self._done
 
     @workflow.query
     def status(self) -> CallView:

@@ -203,12 +203,14 @@ async def test_watching_tells_what_happened_and_what_happens_until_the_call_is_o
     await add(redis, workflow_id, 1, stream_started=events.StreamStarted(stream_sid="MZ1"))
     watch = stub.WatchCall(pb.WatchCallRequest(workflow_id=workflow_id))
 
+    assert (await watch.read()).status == pb.CALL_STATUS_INITIATED
     assert (await watch.read()).event.stream_started.stream_sid == "MZ1"
     await add(redis, workflow_id, 2, **said("Hello"))
     assert (await watch.read()).event.transcript_delta.text == "Hello"
     await add(redis, workflow_id, 3, stream_ended=events.StreamEnded(detail="bye"))
     assert (await watch.read()).event.stream_ended.detail == "bye"
     await sessions.update(workflow_id, status="completed")
+    assert (await watch.read()).ended.status == pb.CALL_STATUS_COMPLETED
     assert await watch.read() is grpc.aio.EOF
 
 
@@ -223,12 +225,13 @@ async def test_watching_resumes_after_the_last_entry_seen(
     rest = [
         each
         async for each in stub.WatchCall(
-            pb.WatchCallRequest(workflow_id=workflow_id, after_entry=everything[0].entry)
+            pb.WatchCallRequest(workflow_id=workflow_id, after_entry=everything[1].entry)
         )
     ]
 
-    assert [each.entry for each in everything] == entries
-    assert [each.event.transcript_delta.text for each in rest] == ["2", "3"]
+    assert [each.entry for each in everything] == ["", *entries, ""]
+    assert [each.event.transcript_delta.text for each in rest] == ["2", "3", ""]
+    assert [each.sequence for each in rest] == [each.sequence for each in everything[2:]]
 
 
 async def test_watching_an_unknown_call_is_not_found(stub: CallServiceStub) -> None:

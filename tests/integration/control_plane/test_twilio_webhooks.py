@@ -55,7 +55,7 @@ async def test_a_live_call_is_streamed_to_its_media_node(control: Control, sessi
     assert response.headers["content-type"].startswith("text/xml")
     (connect,) = ET.fromstring(response.text)
     assert connect.tag == "Connect"
-    assert connect.attrib["action"] == (f"https://calls.example.com/twilio/twiml/{workflow_id}?after=stream")
+    assert connect.attrib["action"] == (f"https://localhost/twilio/twiml/{workflow_id}?after=stream")
     (stream,) = connect
     assert (stream.tag, stream.attrib["url"]) == ("Stream", STREAM_URL)
     (parameter,) = stream
