@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from media_plane.call.conversation import Conversation
 from media_plane.call.playout import Playout
+from media_plane.call.sent_audio import SentAudio
 from media_plane.call.tally import Tally
 from media_plane.call.waiting import WaitingAudio
 from media_plane.dsp.codec import OFFSET, Downlink
@@ -22,6 +23,7 @@ from media_plane.wire.events import Body
 HELD_S = 60  # of agent audio, before it may leave: longer than any greeting
 _WHOLE = 24_000  # bytes of μ-law a message when much is sent at once: 3 s, 32 kB as base64
 _NS_PER_SAMPLE = 125_000  # 8 kHz
+_DOUBT = 8000  # samples: what was played is kept for a second, as the ledger may learn that it was not
 
 Emit = Callable[[Iterable[Body], int], None]
 Drop = Callable[[str], None]
@@ -33,7 +35,7 @@ class AgentAudio:
 
     __slots__ = (
         *("_clock", "_conversation", "_down", "_drop", "_emit", "_note", "_playout", "_stream_sid"),
-        *("first_ns", "held", "outlet"),
+        *("_closed", "first_ns", "held", "kept", "outlet"),
     )
 
     def __init__(
@@ -50,6 +52,8 @@ class AgentAudio:
         self.outlet: Leg | None = None
         self.first_ns = 0
         self.held = WaitingAudio(HELD_S)
+        self.kept: SentAudio | None = None  # what was sent, if it may be taken back
+        self._closed: Leg | None = None  # the outlet, while the agent is held
         self._down = down
         self._playout = playout
         self._conversation = conversation
@@ -99,6 +103,18 @@ class AgentAudio:
                 self._send_mark(self._playout.due_mark())
         return True
 
+    def play_kept(self, data: bytes, start: int, end: int, now_ns: int) -> bool:
+        """`play`, of what may be taken back later: `kept` holds what was sent."""
+        playout, kept = self._playout, self.kept
+        assert kept is not None, "nothing is kept"
+        before = playout.sent
+        if not self.play(data, start, end, now_ns):
+            return False
+        if playout.sent > before:
+            kept.add(self._down.ulaw(playout.sent - before), playout.sent)
+            kept.played(playout.played(now_ns) - _DOUBT)
+        return True
+
     @property
     def longest(self) -> int:
         """Characters of base64 that `play` takes at once."""
@@ -113,9 +129,13 @@ class AgentAudio:
         head = twilio.media_head(self._stream_sid)
         for start in range(0, len(held), _WHOLE):
             self.outlet.send_text(head + b64encode(held[start : start + _WHOLE]) + twilio.MEDIA_TAIL)
-        self.first_ns = self._clock()
-        self._playout.write(len(held), self.first_ns)
-        self._conversation.released(self.first_ns, self._playout.end_ns)
+        written_ns = self._clock()
+        if not self.first_ns:
+            self.first_ns = written_ns
+        self._playout.write(len(held), written_ns)
+        if self.kept is not None:
+            self.kept.add(held, self._playout.sent)
+        self._conversation.released(written_ns, self._playout.end_ns)
         self.mark_end()
 
     def mark_end(self) -> None:
@@ -131,9 +151,36 @@ class AgentAudio:
     def silence(self, now_ns: int) -> int:
         """Nothing more is played, of what was sent and what waited; returns how much that is, in ns."""
         discarded_ns = self._playout.clear(now_ns) + len(self.held.take()) * _NS_PER_SAMPLE
+        if self.kept is not None:
+            self.kept.clear()
         if self.outlet is not None:
             self.outlet.send_text(twilio.clear(self._stream_sid))
         return discarded_ns
+
+    def hold(self, now_ns: int) -> bool:
+        """Nothing is played until `go_on`; what was sent and not played waits again. False: it can't be done,
+        and nothing was."""
+        outlet, kept = self.outlet, self.kept
+        if outlet is None or kept is None:
+            return False
+        unplayed = kept.take(self._playout.played(now_ns))
+        if unplayed is None:
+            return False
+        outlet.send_text(twilio.clear(self._stream_sid))
+        self._playout.take_back(now_ns)
+        self._conversation.paused(now_ns)
+        self._closed, self.outlet = outlet, None
+        self.held.add(unplayed)
+        return True
+
+    def open_again(self) -> None:
+        """What comes may leave, after `hold`."""
+        self.outlet, self._closed = self._closed, None
+
+    def go_on(self) -> None:
+        """The agent is heard again, from where it was held on."""
+        self.open_again()
+        self.release()
 
     def forget(self) -> None:
         """What comes next does not continue the audio so far."""
@@ -141,7 +188,7 @@ class AgentAudio:
 
     def let_go(self) -> None:
         """The call is over: hold nothing of who made this, so that counting references frees the call."""
-        self.outlet = None
+        self.outlet = self._closed = None
         self._emit = self._drop = nobody
 
     def _hold(self, ulaw: bytes, now_ns: int) -> None:

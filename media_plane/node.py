@@ -11,6 +11,7 @@ from time import monotonic_ns
 import structlog
 
 from media_plane.call.greeting import GreetingMode
+from media_plane.call.hold import HoldCounts
 from media_plane.call.lifecycle import State
 from media_plane.call.tally import Tally
 from media_plane.call.tools import ToolCounts
@@ -18,11 +19,13 @@ from media_plane.dsp.codec import Codecs
 from media_plane.errors import CallRefused, ModelFailure
 from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_tools import Function, declared
+from media_plane.io.listener import Listener
 from media_plane.session import CallConfig, CallSession
 from media_plane.totals import total
+from media_plane.turn_taking import detection, hold_knobs, includes_all_input
 from media_plane.wire.events import CallEvent, EndReason, MediaSummary
 from media_plane.wire.gemini_notes import Telling, telling
-from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
+from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings, TurnSettings
 
 log = structlog.get_logger(__name__)
 
@@ -106,6 +109,7 @@ class Node:
         capacity: int,
         pool: GeminiPool,
         codecs: Codecs,
+        listener: Listener,
         emit: Callable[[CallEvent], None],
         changed: Callable[[], None] = lambda: None,
         model_path: Callable[[str], str] = "models/{}".format,
@@ -120,6 +124,8 @@ class Node:
         self._tool_counts = ToolCounts()  # likewise
         self.changed = changed
         self.pool = pool
+        self.listener = listener
+        self.holds = HoldCounts()  # over all calls
         self._codecs = codecs
         self._emit = emit
         self._model_path = model_path
@@ -223,6 +229,13 @@ class Node:
         before = self._over.get(request.workflow_id)
         if before is not None and before.summary is not None:
             raise CallRefused(CallRefused.CONFLICT, "the call of this workflow_id is over")
+        turns = request.settings.turns if request.settings is not None else TurnSettings()
+        found = detection(turns)
+        gate = None
+        if found is not None:
+            all_input = includes_all_input(turns)
+            gate = self.listener.gate(found, self._codecs.uplink_rate, all_input=all_input)
+        told = telling(request.model, manual=gate is not None) if self._tells_heard else Telling.NEVER
         session = CallSession(
             CallConfig(
                 workflow_id=request.workflow_id,
@@ -230,15 +243,18 @@ class Node:
                 model=request.model,
                 expires_at_ns=monotonic_ns() + request.expires_in_s * 1_000_000_000,
                 tools=tuple(function.tool for function in request.tools),
-                telling=telling(request.model) if self._tells_heard else Telling.NEVER,
+                telling=told,
                 greeting_mode=request.greeting_mode,
                 hello_silence_ns=request.hello_silence_ns,
+                hold=hold_knobs(turns),
             ),
             self._codecs,
             clock=monotonic_ns,
             emit=self._emit,
             ended=self._ended,
             first_seq=before.next_seq if before is not None else 1,
+            gate=gate,
+            holds=self.holds,
         )
         call = self._calls[request.workflow_id] = Prepared(request, session)
         self.counters.calls += 1
@@ -286,6 +302,8 @@ class Node:
     def _forget(self, session: CallSession) -> None:
         workflow_id = session.config.workflow_id
         del self._calls[workflow_id]
+        if session.gate is not None:
+            session.gate.let_go()
         live_ms = (monotonic_ns() - session.start_ns) // 1_000_000 if session.start_ns else 0
         self._over[workflow_id] = Over(session.summary, session.stream_sid, live_ms, session.next_seq)
         while len(self._over) > _REMEMBERED:

@@ -24,6 +24,7 @@ from media_plane.io import google_credentials
 from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_sdk import GeminiSdk
+from media_plane.io.listener import Detectors, Listener
 from media_plane.io.twilio_ws import TwilioServer
 from media_plane.loop.beat import Beat
 from media_plane.loop.collection import Collection
@@ -35,6 +36,7 @@ from media_plane.rpc.outbox import Outbox
 from media_plane.rpc.registry import NodeEntry, Registry
 from media_plane.rpc.service import GrpcServer, MediaPlaneService
 from media_plane.settings import Resampler, Settings
+from media_plane.turn_metrics import TurnCollector
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +75,7 @@ class MediaServer:
             capacity=settings.media_capacity,
             pool=GeminiPool.of(settings, endpoint),
             codecs=self._codecs,
+            listener=Listener(_detectors),
             emit=self._outbox.append,
             model_path=endpoint.model,
             tells_heard=settings.gemini_tell_heard == "yes",
@@ -85,6 +88,7 @@ class MediaServer:
             NodeCollector(self.node, self._outbox, self._codecs),
             LoopCollector(self._beat, self._watchdog, self._collection),
             PoolCollector(self.node),
+            TurnCollector(self.node.listener, self.node.holds),
         )
         self._sdk = GeminiSdk()
         self._ws_url = ""
@@ -222,6 +226,12 @@ def _codecs(settings: Settings) -> Codecs:
     from media_plane.dsp.plain import PlainCodecs  # and SOXR with it, which few need
 
     return PlainCodecs(settings.media_resampler.value, settings.gemini_uplink_rate)
+
+
+def _detectors() -> Detectors:
+    from media_plane.dsp.silero import Sileros  # and ggml with it, which few need
+
+    return Sileros()
 
 
 def _say_ready(endpoints: dict[str, object]) -> None:

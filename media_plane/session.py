@@ -18,17 +18,21 @@ from typing import Any
 
 import structlog
 
+from media_plane.activity_gate import ActivityGate
 from media_plane.agent_audio import AgentAudio
 from media_plane.call.closing import CLOSES
 from media_plane.call.conversation import Conversation
 from media_plane.call.greeting import Greeting, GreetingMode, Move
+from media_plane.call.hold import HoldCounts, HoldKnobs
 from media_plane.call.lifecycle import Event, State, advance
 from media_plane.call.playout import Playout
+from media_plane.call.sent_audio import SentAudio
 from media_plane.call.tally import Tally
 from media_plane.call.tools import Outcome, Tool
 from media_plane.call.waiting import WaitingAudio
 from media_plane.dsp.codec import OFFSET, SHAPED, Codecs
 from media_plane.dsp.g711 import mean_level
+from media_plane.early_hold import EarlyHold
 from media_plane.errors import CloseCode, ModelFailure, PeerError
 from media_plane.leg import TEXT, Leg
 from media_plane.tool_desk import ToolDesk
@@ -39,6 +43,7 @@ from media_plane.wire.gemini_notes import Telling, heard_note
 log = structlog.get_logger(__name__)
 
 EARLY_S = 5  # of caller audio, before the model is ready
+_TAKE_BACK_S = 45  # of agent audio that was sent and not played: more than most answers are ahead of it
 _NS_PER_SAMPLE = 125_000  # 8 kHz
 _MAX_PEER_ERRORS = 50  # 1 s of bad frames: a peer that does not speak this protocol
 
@@ -53,17 +58,19 @@ class CallConfig:
     telling: Telling = Telling.NEVER  # the model, what the caller did not hear of an answer cut off
     greeting_mode: GreetingMode = GreetingMode.IMMEDIATE
     hello_silence_ns: int = 1_200_000_000  # after_hello: the agent speaks first when nobody else does
+    hold: HoldKnobs | None = None  # the agent, before the model has said that it is interrupted
 
 
 class CallSession:
-    """See the module. `emit` is given every event in order; `ended` is called once, after the last one."""
+    """See the module. `emit` is given every event in order; `ended` is called once, after the last one.
+    `gate` stands before the model's socket, if the node finds the caller's turns; `holds` counts."""
 
     # With more than thirty attributes CPython would look them up in a dictionary, many times a frame.
     __slots__ = (
         *("_agent", "_caller", "_clock", "_conversation", "_early", "_emit_event", "_encode"),
         *("_ended", "_greeting", "_log", "_model", "_note_up", "_play", "_playout"),
-        *("_prewarmed", "_setup_ms", "_turns", "_up", "config", "desk", "end_reason", "next_seq"),
-        *("start_ns", "state", "stream_sid", "summary", "tally"),
+        *("_prewarmed", "_setup_ms", "_turns", "_up", "config", "desk", "end_reason", "gate", "hold"),
+        *("next_seq", "start_ns", "state", "stream_sid", "summary", "tally"),
     )
 
     def __init__(
@@ -75,7 +82,10 @@ class CallSession:
         emit: Callable[[events.CallEvent], None],
         ended: Callable[[CallSession], None],
         first_seq: int = 1,
+        gate: ActivityGate | None = None,
+        holds: HoldCounts | None = None,
     ) -> None:
+        self.gate = gate
         self.config = config
         self.state = State.PREPARING
         self.stream_sid = ""
@@ -110,10 +120,15 @@ class CallSession:
         self.desk = ToolDesk(config.workflow_id, config.tools, self._emit)
         self._setup_ms = 0
         self._prewarmed = False
+        self.hold: EarlyHold | None = None
+        if config.hold is not None:
+            self._agent.kept = SentAudio(_TAKE_BACK_S * 8000)
+            counts = holds if holds is not None else HoldCounts()
+            self.hold = EarlyHold(config.hold, self._up.speech, counts, self._agent, self._playout)
         # Looked up once here, used in every frame.
         self._encode = self._up.encode
         self._note_up = self.tally.up_latency.note
-        self._play = self._agent.play
+        self._play = self._agent.play if self.hold is None else self._agent.play_kept
 
     # -- caller → model --
 
@@ -239,6 +254,8 @@ class CallSession:
         discarded_ns = self._agent.silence(now_ns)
         flush_us = (self._clock() - now_ns) // 1000
         self._agent.forget()
+        if self.hold is not None:
+            self.hold.interrupted(now_ns)
         self.desk.interrupted()
         if turn is not None:
             self.tally.interruptions += 1
@@ -249,7 +266,11 @@ class CallSession:
     def _tell_heard(self, heard: str, unheard: str, heard_ms: int) -> None:
         """Tell the model now, while it says nothing: what it is sent later might cut off its next answer."""
         note = heard_note(heard, unheard, heard_ms, self.config.telling)
-        if note is not None and self._model is not None:
+        if note is None or self._model is None:
+            return
+        if self.config.telling is Telling.ACTIVITY_TEXT and self.gate is not None:
+            self.gate.say_within(note)
+        else:
             self._model.send_text(note)
 
     # -- the legs come and go --
@@ -258,7 +279,7 @@ class CallSession:
         """setupComplete came. The greeting is asked for at once, so that it is there when the callee picks
         up."""
         self.state = advance(self.state, Event.MODEL_READY)
-        self._model = leg
+        self._model = leg if self.gate is None else self.gate.attach(leg)
         self._setup_ms = setup_ms
         self._emit(events.SessionReady(connect_ms, setup_ms, self.config.model), now_ns)
         if self._greeting.asked:
@@ -342,6 +363,8 @@ class CallSession:
                 self._emit_all(self._conversation.finish(now_ns), now_ns)
             if self._conversation.heard.waiting:
                 self._emit_all(self._conversation.settle(now_ns), now_ns)
+            if self.hold is not None:
+                self.hold.look(now_ns)
             if now_ns >= self._playout.end_ns:
                 self._agent.probe(now_ns)
             if self.config.tools:
@@ -378,7 +401,7 @@ class CallSession:
         return self.desk.farewell.due(
             now_ns,
             generating=self._turns.generating,
-            left_ns=self._playout.left_ns(now_ns),
+            left_ns=self._playout.left_ns(now_ns) + len(self._agent.held) * _NS_PER_SAMPLE,
             samples=self._playout.sent,
         )
 
@@ -411,7 +434,7 @@ class CallSession:
 
     def _expect_caller(self, before: bytes, after: bytes) -> None:
         self._up.expect(before, after)
-        self._encode = self._up.encode
+        self._encode = self._up.encode if self.hold is None else self.hold.watch(self._up.encode)
 
     def _emit(self, body: Body, now_ns: int) -> None:
         if isinstance(body, events.TurnCompleted) and body.response_ms >= 0:

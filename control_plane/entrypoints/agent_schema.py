@@ -41,6 +41,24 @@ class Turns(_Strict):
         ]
         | None
     ) = None
+    speech_threshold: float | None = Field(
+        default=None, description="MANUAL: how likely it must be that the caller speaks; above 0 and below 1"
+    )
+    speech_pad_ms: Natural | None = Field(
+        default=None,
+        description="MANUAL: of audio before the speech that belong to the turn; at most 2000",
+    )
+    hold_after_ms: Natural | None = Field(
+        default=None,
+        description="the agent falls silent once the caller has been audible over it for so long, at most 2000; "
+        "null: when the model says that it is interrupted",
+        examples=[100],
+    )
+    hold_timeout_ms: Natural | None = Field(
+        default=None,
+        description="then it goes on when the model has said nothing of the kind for so long, 100 to 3000; "
+        "null: 800",
+    )
 
 
 class Agent(_Strict):

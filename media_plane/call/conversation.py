@@ -51,7 +51,13 @@ class Conversation:
 
     def released(self, now_ns: int, played_ns: int) -> None:
         """All that waited is written now and will have been played at `played_ns`."""
-        self.turns.released(now_ns, self.speech.stopped_ns, played_ns)
+        paused_ns = self.turns.released(now_ns, self.speech.stopped_ns, played_ns)
+        for _, turn in self.heard.waiting:
+            turn.paused_ns += paused_ns
+
+    def paused(self, now_ns: int) -> None:
+        """What was sent and not played was taken back, and waits again."""
+        self.turns.pause(now_ns)
 
     def agent_audio(self, samples: int, now_ns: int, *, playing: bool = True) -> Sequence[Body]:
         """Audio of the agent was written, or put by until it may leave (not `playing`)."""
@@ -136,7 +142,7 @@ class Conversation:
                 self.heard.waiting.append((segment, turn))
         done.append(self._turn_completed(turn))
         self._last, self._over_ns = turn, now_ns
-        self._held_until = 0 if turn.began_ns or turn.interrupted else turn.first + turn.samples
+        self._held_until = 0 if turn.interrupted else turn.first + turn.samples
         return done
 
     def end(self, now_ns: int) -> list[Body]:
@@ -144,7 +150,7 @@ class Conversation:
         turn = self.turns.current
         self.heard.cut_off(turn, now_ns, generated=not self.turns.generating, gone=True)
         if turn is not None and not turn.ended_ns:
-            turn.ended_ns = min(turn.began_ns + turn.samples * _NS_PER_SAMPLE, now_ns)
+            turn.ended_ns = min(turn.began_ns + turn.samples * _NS_PER_SAMPLE + turn.paused_ns, now_ns)
         done = self.finish(now_ns)
         while self.heard.waiting:
             done += self._agent_segment(*self.heard.waiting.popleft())
@@ -180,9 +186,9 @@ class Conversation:
         if not text and not unheard:
             return []
         began_ns = turn.began_ns or self._start_ns
-        ended_ns = turn.ended_ns or began_ns + turn.samples * _NS_PER_SAMPLE
+        ended_ns = turn.ended_ns or began_ns + turn.samples * _NS_PER_SAMPLE + turn.paused_ns
         if turn.cut:
-            ended_ns = min(ended_ns, began_ns + turn.heard * _NS_PER_SAMPLE)
+            ended_ns = min(ended_ns, began_ns + turn.heard * _NS_PER_SAMPLE + turn.paused_ns)
         times = (self._ms(began_ns), self._ms(ended_ns))
         return [
             TranscriptSegment(segment.id, Speaker.AGENT, text, *times, turn.interrupted or turn.cut, unheard)

@@ -11,6 +11,7 @@ that `clear` sent back, that comes twice or that we never sent tells nothing and
 lost, the caller's side plays as far behind as it last did.
 
 A mark is named for the sample it stands behind, so that nothing but that number has to be remembered of it.
+What is taken back and sent again counts twice in these names: each is given once.
 """
 
 from __future__ import annotations
@@ -34,14 +35,18 @@ class Playout:
     """Samples are μ-law at 8 kHz. `end_ns`: when, by our clock, everything sent will have been played."""
 
     __slots__ = (
-        *("_base", "_count", "_due", "_lag_ns", "_marked", "_older_lag_ns", "_pending", "_probe"),
-        *("_probed_ns", "_round_trip_ns", "_usual_ns", "end_ns", "marks_lost", "sent"),
+        *("_again", "_base", "_count", "_due", "_lag_ns", "_marked", "_older_lag_ns", "_pending", "_probe"),
+        *("_probed_ns", "_round_trip_ns", "_taken_at", "_taken_ns", "_usual_ns"),
+        *("end_ns", "marks_lost", "sent"),
     )
 
     def __init__(self) -> None:
         self.sent = 0  # samples, ever
         self.end_ns = 0
         self.marks_lost = 0  # forgotten because too many were never returned
+        self._again = 0  # samples that were taken back
+        self._taken_ns = 0  # when some were last, and how many samples were left as sent
+        self._taken_at = 0
         self._base = 0  # samples sent before the buffer last ran dry or was cleared
         self._lag_ns = _UNKNOWN  # smallest of the last few marks since then
         self._older_lag_ns = _UNKNOWN  # and of those before them
@@ -74,8 +79,9 @@ class Playout:
         if len(self._pending) >= _MAX_PENDING:
             del self._pending[next(iter(self._pending))]
             self.marks_lost += 1
-        self._pending[self.sent] = None
-        return f"m{self.sent}"
+        number = self.sent + self._again
+        self._pending[number] = None
+        return f"m{number}"
 
     def due_probe(self, now_ns: int) -> str | None:
         """The name of a mark to send now, while nothing is queued: at the stream's start, soon again, and
@@ -99,8 +105,9 @@ class Playout:
         if not name.startswith("m") or number not in self._pending:
             return False
         del self._pending[number]
-        if number > self._base:
-            self._learn(now_ns - (self.end_ns - (self.sent - number) * _NS_PER_SAMPLE))
+        position = number - self._again
+        if position > self._base:
+            self._learn(now_ns - (self.end_ns - (self.sent - position) * _NS_PER_SAMPLE))
         return True
 
     def left_ns(self, now_ns: int) -> int:
@@ -116,7 +123,11 @@ class Playout:
         """The same at the end of a call, of which we hear as late as of a mark: what we believe to have been
         played since was on its way."""
         way_ns = _ROUND_TRIP_NS if self._round_trip_ns == _UNKNOWN else self._round_trip_ns
-        return self.played(now_ns - way_ns)
+        gone_ns = now_ns - way_ns
+        unseen_ns = self._taken_ns - gone_ns  # they did not live to see it taken back, either
+        if unseen_ns <= 0:
+            return self.played(gone_ns)
+        return max(min(self.played(gone_ns), self._taken_at - unseen_ns // _NS_PER_SAMPLE), 0)
 
     def clear(self, now_ns: int) -> int:
         """Twilio is told to drop what it has; returns how much that is, in ns. Outstanding marks are retired:
@@ -127,6 +138,17 @@ class Playout:
         self._marked = self.sent
         self._pending.clear()
         return left
+
+    def take_back(self, now_ns: int) -> int:
+        """As `clear`, but what Twilio has not played counts as not sent: it will be sent again. Returns after
+        which sample."""
+        played = self.played(now_ns)
+        self.clear(now_ns)
+        self._again += self.sent - played
+        self.sent = self._base = self._marked = self._taken_at = played
+        self._due = played + _MARK_EVERY
+        self._taken_ns = now_ns
+        return played
 
     def _learn(self, lag_ns: int) -> None:
         self._count += 1

@@ -32,6 +32,7 @@ class Turn:
     ended_ns: int = 0  # of an interrupted turn: when its playout was cleared
     first: int = 0  # samples that were sent before it, ever
     heard: int = -1  # samples played, of a turn that was cut off; -1: it was not
+    paused_ns: int = 0  # for which it was held, between its first and its last sample
     lost_at: int = -1  # samples before the first piece of it that could not be sent; -1: none was lost
 
     @property
@@ -51,12 +52,13 @@ class Turns:
     Audio that comes before `stale_until_ns` belongs to a turn the caller has cut off: it must not be played.
     """
 
-    __slots__ = ("_count", "_heard_ns", "current", "deadline_ns", "stale_until_ns")
+    __slots__ = ("_count", "_heard_ns", "_paused_ns", "current", "deadline_ns", "stale_until_ns")
 
     def __init__(self) -> None:
         self.current: Turn | None = None
         self.deadline_ns = 0
         self._count = 0
+        self._paused_ns = 0  # since when what was sent waits again; 0: it does not
         self._heard_ns = 0  # what the caller said until then has been answered
         self.stale_until_ns = 0
 
@@ -97,23 +99,35 @@ class Turns:
         if turn is None or turn.phase is Phase.COMPLETE:
             return
         turn.phase = Phase.COMPLETE
-        if turn.began_ns:
+        if turn.began_ns and not self._paused_ns:
             self.deadline_ns = max(now_ns, played_ns) + GRACE_NS
 
-    def released(self, now_ns: int, caller_stopped_ns: int, played_ns: int) -> None:
-        """What waited is written now, and answers the caller if he has spoken; it will have been played at
-        `played_ns`."""
+    def pause(self, now_ns: int) -> None:
+        """What was sent and not played waits again, until it is `released`, or the turn interrupted."""
+        self._paused_ns = now_ns
+        self.deadline_ns = 0
+
+    def released(self, now_ns: int, caller_stopped_ns: int, played_ns: int) -> int:
+        """What waited is written now, and will have been played at `played_ns`. A turn of which nothing was
+        written before answers the caller if he has spoken. Returns for how long it had been paused."""
+        paused_ns = now_ns - self._paused_ns if self._paused_ns else 0
+        self._paused_ns = 0
         turn = self.current
         if turn is None:
-            return
-        turn.began_ns = now_ns
-        if caller_stopped_ns > self._heard_ns:
-            turn.caller_stopped_ns = self._heard_ns = caller_stopped_ns
+            return paused_ns
+        if turn.began_ns:
+            turn.paused_ns += paused_ns
+        else:
+            turn.began_ns = now_ns
+            if caller_stopped_ns > self._heard_ns:
+                turn.caller_stopped_ns = self._heard_ns = caller_stopped_ns
         if turn.phase is Phase.COMPLETE:
             self.deadline_ns = played_ns + GRACE_NS
+        return paused_ns
 
     def interrupt(self, now_ns: int) -> Turn | None:
         """The caller spoke over the agent. The turn cut off, or None when there was nothing to cut off."""
+        self._paused_ns = 0
         turn = self.current
         if turn is None or turn.interrupted:
             return None

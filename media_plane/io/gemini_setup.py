@@ -84,12 +84,13 @@ def _thinking(asked: dict[str, Any]) -> types.ThinkingConfig | None:
 
 def _realtime_input(turns: dict[str, Any]) -> types.RealtimeInputConfig | None:
     detection = {
-        "disabled": True if turns.get("mode") == "MANUAL" else None,
         "start_of_speech_sensitivity": turns.get("start_sensitivity"),
         "end_of_speech_sensitivity": turns.get("end_sensitivity"),
         "prefix_padding_ms": turns.get("prefix_padding_ms"),
         "silence_duration_ms": turns.get("silence_duration_ms"),
     }
+    if turns.get("mode") == "MANUAL":  # the node detects, with these
+        detection = {"disabled": True}
     config = {
         "automatic_activity_detection": detection if any(v is not None for v in detection.values()) else None,
         "activity_handling": turns.get("activity_handling"),

@@ -21,14 +21,18 @@ class Telling(Enum):
     """How a note reaches the model."""
 
     CLIENT_CONTENT = "as a turn that is not complete"  # it interrupts, so only when the model is silent
+    ACTIVITY_TEXT = "as text within the caller's turn"  # which the client marks, so only in mode MANUAL
     NEVER = "not at all"
 
 
-def telling(model: str) -> Telling:
-    """How to tell a model, by its name. Realtime text outside a turn marked by the client asks for an answer,
-    so a model that takes no clientContent once the conversation runs is not told; nor is one unknown to us,
-    which might close the session on it."""
+def telling(model: str, *, manual: bool = False) -> Telling:
+    """How to tell a model, by its name. `manual`: the node marks the caller's turns. Realtime text
+    within such a turn is part of it; outside one it asks for an answer of its own, so a model that takes no
+    clientContent once the conversation runs is not told otherwise. Nor is one unknown to us, which might
+    close the session on it."""
     found = known(model)
+    if found is not None and manual:
+        return Telling.ACTIVITY_TEXT
     if found is not None and found.client_content is ClientContent.ANY_TIME:
         return Telling.CLIENT_CONTENT
     return Telling.NEVER
@@ -42,6 +46,8 @@ def heard_note(heard: str, unheard: str, heard_ms: int, how: Telling) -> bytes |
     if how is Telling.CLIENT_CONTENT:
         turn = f'{{"role":"user","parts":[{{"text":{words}}}]}}'
         return f'{{"clientContent":{{"turns":[{turn}],"turnComplete":false}}}}'.encode()
+    if how is Telling.ACTIVITY_TEXT:
+        return f'{{"realtimeInput":{{"text":{words}}}}}'.encode()
     return None
 
 

@@ -11,6 +11,9 @@ from protos.gemini.models import API_VERSION, DEFAULT_MODEL, Model, Platform, Pr
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings, TurnSettings
 
 MAX_TURN_MS = 10_000
+MAX_PAD_MS = 2_000
+MAX_HOLD_AFTER_MS = 2_000
+HOLD_TIMEOUT_MS = (100, 3_000)
 MAX_OUTPUT_TOKENS = 65_536
 MAX_THINKING_BUDGET = 32_768
 
@@ -26,7 +29,6 @@ class Service:
     platform: Platform = Platform.DEVELOPER
     api_version: str = "v1beta"
     unknown_models: bool = True  # let through; the service itself says then what it does not know
-    own_vad: bool = False  # the media nodes can tell speech themselves, which MANUAL needs
 
     @classmethod
     def of(cls, model: str, api_version: str, vertex_project: str, unknown_models: str) -> Service:
@@ -105,21 +107,37 @@ def _unfit(settings: AgentSettings, service: Service) -> Iterator[tuple[str, str
         yield "thinking_budget", f"must be from -1 to {MAX_THINKING_BUDGET}"
     if settings.thinking_level and settings.HasField("thinking_budget"):
         yield "thinking_budget", "can't be set together with thinking_level"
-    yield from _unfit_turns(settings.turns, service)
+    yield from _unfit_turns(settings.turns)
 
 
-def _unfit_turns(turns: TurnSettings, service: Service) -> Iterator[tuple[str, str]]:
+def _unfit_turns(turns: TurnSettings) -> Iterator[tuple[str, str]]:
     if turns.HasField("prefix_padding_ms") and turns.prefix_padding_ms > MAX_TURN_MS:
         yield "turns.prefix_padding_ms", f"must be at most {MAX_TURN_MS}"
     if turns.HasField("silence_duration_ms") and not 1 <= turns.silence_duration_ms <= MAX_TURN_MS:
         yield "turns.silence_duration_ms", f"must be from 1 to {MAX_TURN_MS}"
-    if turns.mode == TurnSettings.MANUAL:
-        if not service.own_vad:
-            yield "turns.mode", "must be AUTO: the media nodes have no speech detector of their own"
-        set_fields = {descriptor.name for descriptor, _ in turns.ListFields()}
-        for field in ("start_sensitivity", "end_sensitivity", "prefix_padding_ms", "silence_duration_ms"):
-            if field in set_fields:
-                yield f"turns.{field}", "can only be set with mode AUTO"
+    if turns.mode != TurnSettings.MANUAL:
+        for field in ("speech_threshold", "speech_pad_ms"):
+            if turns.HasField(field):
+                yield f"turns.{field}", "can only be set with mode MANUAL"
+    if turns.HasField("speech_threshold") and not 0 < turns.speech_threshold < 1:
+        yield "turns.speech_threshold", "must be above 0 and below 1"
+    if turns.speech_pad_ms > MAX_PAD_MS:
+        yield "turns.speech_pad_ms", f"must be at most {MAX_PAD_MS}"
+    yield from _unfit_hold(turns)
+
+
+def _unfit_hold(turns: TurnSettings) -> Iterator[tuple[str, str]]:
+    holds = turns.HasField("hold_after_ms")
+    if turns.hold_after_ms > MAX_HOLD_AFTER_MS:
+        yield "turns.hold_after_ms", f"must be at most {MAX_HOLD_AFTER_MS}"
+    if holds and turns.activity_handling == TurnSettings.NO_INTERRUPTION:
+        yield "turns.hold_after_ms", "can't be set with NO_INTERRUPTION"
+    if turns.HasField("hold_timeout_ms"):
+        least, most = HOLD_TIMEOUT_MS
+        if not holds:
+            yield "turns.hold_timeout_ms", "can only be set with hold_after_ms"
+        if not least <= turns.hold_timeout_ms <= most:
+            yield "turns.hold_timeout_ms", f"must be from {least} to {most}"
 
 
 def _unaccepted(settings: AgentSettings, model: Model, service: Service) -> Iterator[tuple[str, str]]:

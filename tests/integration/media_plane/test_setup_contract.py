@@ -203,7 +203,7 @@ def sdk_config(prompt: str, voice: str, asked: dict[str, Any], functions: list[s
     realtime = {name: turns.pop(name) for name in ("activity_handling", "turn_coverage") if name in turns}
     detection = {names.get(name, name): value for name, value in turns.items() if name != "mode"}
     if turns.get("mode") == "MANUAL":
-        detection["disabled"] = True
+        detection = {"disabled": True}  # the node detects
     if detection:
         realtime["automatic_activity_detection"] = detection
     if realtime:

