@@ -13,17 +13,25 @@ from media_plane.call.tools import Action, Outcome, Respond, Tool, ToolCounts, T
 from media_plane.leg import Leg
 from media_plane.wire import gemini, gemini_tools
 from media_plane.wire.events import Body, ToolAnswered, ToolCalled
+from media_plane.wire.gemini_tools import ToolResponse
 
 log = structlog.get_logger(__name__)
 
 
 class ToolDesk:
-    """`emit` is given events. `model`, where it is asked for, is the model's socket; None: there is none
-    now."""
+    """`emit` is given events, `responded` what the model was answered. `model`, where it is asked for, is the
+    model's socket; None: there is none now."""
 
-    def __init__(self, workflow_id: str, tools: Iterable[Tool], emit: Callable[[Body, int], None]) -> None:
+    def __init__(
+        self,
+        workflow_id: str,
+        tools: Iterable[Tool],
+        emit: Callable[[Body, int], None],
+        responded: Callable[[Iterable[ToolResponse], int], None] = nobody,
+    ) -> None:
         self._tools = Tools.of(workflow_id, tools)
         self._emit = emit
+        self._responded = responded
         self._log = log.bind(workflow_id=workflow_id)
 
     @property
@@ -57,7 +65,7 @@ class ToolDesk:
 
     def let_go(self) -> None:
         """As of AgentAudio."""
-        self._emit = nobody
+        self._emit = self._responded = nobody
 
     def tick(self, now_ns: int, model: Leg | None) -> None:
         deadline_ns = self._tools.deadline_ns
@@ -79,6 +87,7 @@ class ToolDesk:
             if isinstance(action, Respond):
                 assert model is not None, "calls are answered to the session that made them"
                 model.send_text(gemini_tools.tool_response(action.responses))
+                self._responded(action.responses, now_ns)
                 continue
             if isinstance(action, ToolCalled):
                 self._log.info("tool called", tool=action.name, tool_call=action.tool_call_id)

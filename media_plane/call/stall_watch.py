@@ -195,10 +195,12 @@ class StallWatch:
     def look(self, now_ns: int, *, held: bool = False) -> list[Step]:
         """What is to be done, in order. `held`: the model is not expected to speak now."""
         steps: list[Step] = []
-        if self._playout.sent != self._sent:
+        sent = self._playout.sent
+        if sent > self._sent:
             over = self._agent_audio(now_ns)
             if over is not None:
                 steps.append(over)
+        self._sent = sent  # less, when some was taken back
         self.look_ns = now_ns + _OFTEN_NS
         if held:
             if self._cause is not None:
