@@ -20,6 +20,7 @@ from media_plane.dsp import kernels
 from media_plane.dsp.speech import SpeechDetector
 
 SHAPED = kernels.SHAPED
+KEPT = kernels.KEPT  # 8 kHz samples
 OFFSET = 0xFFFFFFFF  # the lower half of what encode and decode return
 
 
@@ -33,6 +34,10 @@ class Uplink(Protocol):
     @property
     def samples(self) -> int:
         """8 kHz samples encoded so far."""
+
+    def recent(self, samples: int) -> bytes:
+        """The newest μ-law that was encoded: so many samples, fewer if there were fewer or they are not kept
+        any more (KEPT are)."""
 
     def encode(self, data: bytes, start: int, end: int, now_ns: int, /) -> int:
         """Caller audio, data[start:end], of a message read at `now_ns`.
@@ -134,11 +139,14 @@ class _State:
         self.array = np.concatenate([self.array[: self._sizes_at], sizes.view(np.uint8), texts])
 
 
-_UPLINKS = {16000: (kernels.uplink, kernels.UP_SIZES), 8000: (kernels.uplink_8k, kernels.UP_8K_SIZES)}
+_UPLINKS = {
+    16000: (kernels.uplink, kernels.UP_KEPT_AT, kernels.UP_SIZES),
+    8000: (kernels.uplink_8k, kernels.UP_8K_KEPT_AT, kernels.UP_8K_SIZES),
+}
 
 
 class KernelUplink:
-    __slots__ = ("_kernel", "_state", "_work", "buffer", "encode", "speech")
+    __slots__ = ("_kept_at", "_kernel", "_state", "_work", "buffer", "encode", "speech")
 
     max_chars = kernels.MAX_UP_CHARS
     encode: Callable[[bytes, int, int, int], int]
@@ -146,7 +154,7 @@ class KernelUplink:
     def __init__(self, work: Workspace, head: bytes, rate: int) -> None:
         self.buffer = work.buffer
         self._work = work
-        self._kernel, sizes_at = _UPLINKS[rate]
+        self._kernel, self._kept_at, sizes_at = _UPLINKS[rate]
         self._state = _State(sizes_at, head)
         self.speech = SpeechDetector(self._registers())
         self.expect(b"", b"")
@@ -159,6 +167,12 @@ class KernelUplink:
     @property
     def samples(self) -> int:
         return int(self._registers()[kernels.SAMPLES])
+
+    def recent(self, samples: int) -> bytes:
+        end = self.samples
+        kept = self._state.array[self._kept_at : self._kept_at + KEPT]
+        places = np.arange(end - min(samples, end, KEPT), end) % KEPT
+        return kept[places].tobytes()
 
     def _registers(self) -> NDArray[np.int64]:
         return self._state.array[: kernels.REGISTERS].view(np.int64)

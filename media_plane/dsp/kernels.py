@@ -57,15 +57,19 @@ MAX_DOWN_CHARS = 32768  # base64 of 24,576 bytes of PCM: 512 ms
 
 SHAPED = -1  # as `start`: find the audio by the message's shape
 
-# `state`: registers (an uplink's), float32 history, carried bytes (a downlink's); then three sizes as uint16,
-# and as many bytes each: the outgoing message's head; what stands before the audio in the peer's messages:
-# texts, each with its length as uint16, and between two of them 1 to 19 digits; and what stands after it.
+# `state`: registers (an uplink's), float32 history, the newest μ-law (an uplink's) or carried bytes (a
+# downlink's); then three sizes as uint16, and as many bytes each: the outgoing message's head; what stands
+# before the audio in the peer's messages: texts, each with its length as uint16, and between two of them 1 to
+# 19 digits; and what stands after it.
 _UP_FLOATS = 4 * _UP_HISTORY
 _DOWN_FLOATS = 4 * 3 * _DOWN_HISTORY
 _CARRY = 8  # up to 5 bytes of three samples that are not whole yet; the last byte says how many
 REGISTERS = 9 * 8  # nine int64: what `speech` knows of the caller, and how much came
-UP_SIZES = REGISTERS + _UP_FLOATS
-UP_8K_SIZES = REGISTERS  # nothing is resampled, so no audio is remembered
+KEPT = 1 << 16  # newest samples, 8.2 s: sample n of the call is at n % KEPT
+UP_KEPT_AT = REGISTERS + _UP_FLOATS
+UP_8K_KEPT_AT = REGISTERS  # nothing is resampled, so the filter has no memory
+UP_SIZES = UP_KEPT_AT + KEPT
+UP_8K_SIZES = UP_8K_KEPT_AT + KEPT
 DOWN_SIZES = _DOWN_FLOATS + _CARRY
 SIZES = 3 * 2
 
@@ -232,6 +236,17 @@ def _decode(data, start, end, sextets, out):
 
 
 @njit(nogil=True)
+def _keep(kept, codes, n, count):
+    """Put `n` bytes of `codes` where the call's sample number `count` belongs, and on."""
+    at = count & (KEPT - 1)
+    first = min(n, KEPT - at)
+    for i in range(first):
+        kept[at + i] = codes[i]
+    for i in range(first, n):
+        kept[i - first] = codes[i]
+
+
+@njit(nogil=True)
 def _write(message, head, braces, audio, n):
     """head, `n` bytes of `audio` as base64, a quote and closing braces, up to the end of `message`.
 
@@ -288,7 +303,7 @@ def uplink(work, state, data, start, end, now_ns):
     Returns level << 48 | samples << 32 | offset of the message in `work`; level: mean absolute amplitude of
     the 8 kHz samples, 0 to 32124; samples: how many. `work[AUDIO_AT:]` is left holding the 16 kHz samples. 0
     for an empty payload. With the level, and `now_ns`, the time at which the message was read, the registers
-    tell when the caller speaks.
+    tell when the caller speaks. The μ-law is kept, see KEPT.
     """
     shape = state[UP_SIZES:]
     if start == SHAPED:
@@ -327,6 +342,7 @@ def uplink(work, state, data, start, end, now_ns):
         history[i] = x[n + i]
     level = np.int64(total // n)
     registers = state[:REGISTERS].view(np.int64)
+    _keep(state[UP_KEPT_AT:UP_SIZES], codes, n, registers[SAMPLES])
     registers[SAMPLES] += n
     _hear(registers, level, n * _NS_PER_SAMPLE, now_ns)
     message = work[AUDIO_AT + _AUDIO :]
@@ -360,6 +376,7 @@ def uplink_8k(work, state, data, start, end, now_ns):
         total += abs(np.int32(pcm[i]))
     level = np.int64(total // n)
     registers = state[:REGISTERS].view(np.int64)
+    _keep(state[UP_8K_KEPT_AT:UP_8K_SIZES], codes, n, registers[SAMPLES])
     registers[SAMPLES] += n
     _hear(registers, level, n * _NS_PER_SAMPLE, now_ns)
     message = work[AUDIO_AT + _AUDIO :]

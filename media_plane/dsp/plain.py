@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from media_plane.dsp.filters import down_taps, up_taps
 from media_plane.dsp.g711 import compress, expand
 from media_plane.dsp.held_back import HeldBack, Metered, Pcm, Resampler
-from media_plane.dsp.kernels import MAX_DOWN_CHARS, MAX_UP_CHARS
+from media_plane.dsp.kernels import KEPT, MAX_DOWN_CHARS, MAX_UP_CHARS
 from media_plane.dsp.speech import SpeechDetector
 
 _ROOM = 64 * 1024  # of the outgoing message
@@ -87,11 +87,15 @@ class PlainUplink:
         self.buffer = buffer
         self.speech = SpeechDetector()
         self.samples = 0
+        self._kept = b""
         self._head = head
         self._resampler = resampler
 
     def expect(self, before: bytes, after: bytes) -> None:
         """Every message takes the slow road."""
+
+    def recent(self, samples: int) -> bytes:
+        return self._kept[len(self._kept) - min(samples, len(self._kept)) :]
 
     def encode(self, data: bytes, start: int, end: int, now_ns: int) -> int:
         ulaw = _decode(data, start, end, self.max_chars)
@@ -101,6 +105,7 @@ class PlainUplink:
         level = int(np.abs(pcm.astype(np.int32)).sum()) // len(pcm)
         self.speech.frame(level, len(pcm) * _NS_PER_SAMPLE, now_ns)
         self.samples += len(pcm)
+        self._kept = (self._kept + ulaw.tobytes())[-KEPT:]
         resampled = self._resampler.process(pcm)
         offset = _write(self.buffer, self._head, resampled.tobytes(), b'"}}}') if len(resampled) else 0
         return (level << 48) | (len(ulaw) << 32) | offset
