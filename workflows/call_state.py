@@ -13,7 +13,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
-from workflows.contracts import CallStatus, EndReason, StreamEnded, StreamStarted, TwilioStatus
+from workflows.contracts import (
+    CallStatus,
+    EndReason,
+    MachineDetected,
+    OnVoicemail,
+    StreamEnded,
+    StreamStarted,
+    TwilioStatus,
+)
 
 
 class Limit(StrEnum):
@@ -24,6 +32,16 @@ class Limit(StrEnum):
     STREAM = "stream"  # answered, but no media stream
     DURATION = "duration"  # since the answer
     FINAL_CALLBACK = "final_callback"  # the stream is over; Twilio should say how the call ended
+    MESSAGE = "message"  # the stream is over, because Twilio leaves a message and hangs up
+
+
+class Away(StrEnum):
+    """What Twilio does with the call while it has no stream. Nothing else is asked of the line meanwhile."""
+
+    KEYS = "keys"
+    DIALING = "dialing"  # the person of a cold transfer
+    MESSAGE = "message"  # the call ends after it
+    TRANSFERRED = "transferred"  # the call ends when one of the two hangs up
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,8 @@ class Limits:
     stream_s: float = 20.0
     # Callbacks take a fraction of a second; a lost one should not hold the result back for long.
     final_callback_s: float = 5.0
+    # 2000 bytes are two minutes of speech.
+    message_s: float = 180.0
 
 
 # A fact that happened longer ago than this counts from when it happened, not from when we heard of it: no
@@ -102,7 +122,16 @@ EXPIRED: dict[Limit, Outcome] = {
     Limit.STREAM: Outcome(_S.FAILED, _R.MEDIA_FAILED, "answered, but no media stream arrived"),
     Limit.DURATION: Outcome(_S.COMPLETED, _R.MAX_DURATION),
     Limit.FINAL_CALLBACK: Outcome(_S.COMPLETED, _R.CALLER_HANGUP),
+    Limit.MESSAGE: Outcome(_S.COMPLETED, _R.VOICEMAIL),
 }
+
+# How a call ended that did so while Twilio had it.
+AWAY_END: dict[Away, EndReason] = {Away.MESSAGE: _R.VOICEMAIL, Away.TRANSFERRED: _R.TRANSFERRED}
+
+# Verdicts of Twilio's detection after which nobody will talk; `unknown` and `human` are taken for people.
+# With `machine_start` the machine's greeting has only begun, and a message would be talked over.
+MACHINES = frozenset({"machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other", "fax"})
+LISTENING = MACHINES - {"machine_start", "fax"}
 
 
 @dataclass(frozen=True)
@@ -114,8 +143,11 @@ class Deadline:
 class CallState:
     """One call's status, how it ended, and what it waits for."""
 
-    def __init__(self, *, max_duration_s: float, limits: Limits | None = None) -> None:
+    def __init__(
+        self, *, max_duration_s: float, limits: Limits | None = None, on_voicemail: str = ""
+    ) -> None:
         self._max_duration_s = max_duration_s
+        self._on_voicemail = on_voicemail
         self._limits = limits or Limits()
         self._deadlines: dict[Limit, float] = {}
         self.status = CallStatus.INITIATED
@@ -129,6 +161,9 @@ class CallState:
         self.leg_over = False  # Twilio said that the telephone call is over
         self.stream_over = False  # the media node said that the stream is over
         self.strays: list[str] = []  # calls placed for us besides `call_sid`: each must be hung up
+        self.away: Away | None = None
+        self.ringing_person = ""  # sid of the call to the person of a warm transfer; `?`: not known yet
+        self.answered_by = ""  # Twilio's detection
 
     @property
     def over(self) -> bool:
@@ -137,6 +172,16 @@ class CallState:
     @property
     def leg_may_be_up(self) -> bool:
         return bool(self.call_sid) and not self.leg_over
+
+    @property
+    def live(self) -> bool:
+        """There is a stream, and it may be made to leave."""
+        return bool(self.stream_sid) and not (self.over or self.stream_over or self.leg_over)
+
+    @property
+    def busy(self) -> bool:
+        """Something on the line would be cut short by anything else that is asked of it."""
+        return self.away is not None or bool(self.ringing_person)
 
     @property
     def deadline(self) -> Deadline | None:
@@ -154,6 +199,13 @@ class CallState:
         return max(0.0, self.ended_at - self.answered_at)
 
     # -- facts ---------------------------------------------------------------------------------------------
+
+    def arrived(self, call_sid: str, now: float) -> None:
+        """Somebody calls; they hear it ring until their stream can be taken."""
+        self._take_sid(call_sid)
+        if self.answered_at is None and not self.over:
+            self._deadlines[Limit.RING] = now + self._limits.ring_s
+            self._move(CallStatus.RINGING)
 
     def prepared(self, node_id: str) -> None:
         self.node_id = self.node_id or node_id
@@ -183,7 +235,10 @@ class CallState:
                 # Its `in-progress` was lost or is late: a completed call was answered.
                 self.answered_at = ended_at - (callback.duration_seconds or 0)
             error = _failure(outcome.error, callback) if callback.status == "failed" else ""
-            self._end(Outcome(outcome.status, outcome.end_reason, error), ended_at)
+            reason = outcome.end_reason
+            if callback.status == "completed" and self.away is not None:
+                reason = AWAY_END.get(self.away, reason)
+            self._end(Outcome(outcome.status, reason, error), ended_at)
             return
         status = PROGRESS.get(callback.status)
         if status is None or self.over:
@@ -202,6 +257,8 @@ class CallState:
             return
         self.node_id = started.source
         self.stream_sid = started.stream_sid
+        if self.away in (Away.KEYS, Away.DIALING):
+            self.away = None
         self._answered(_happened(started.at, now), now)
         self._deadlines.pop(Limit.STREAM, None)
 
@@ -210,6 +267,8 @@ class CallState:
             return  # a session prepared elsewhere and abandoned, or told twice
         self.stream_over = True
         self._deadlines.pop(Limit.STREAM, None)
+        if self.away in AWAY_END:
+            return  # as it must: Twilio goes on with the call without us
         outcome = STREAM_END.get(
             ended.reason,
             Outcome(CallStatus.FAILED, EndReason.MEDIA_FAILED, f"the media leg ended: {ended.reason}"),
@@ -226,6 +285,41 @@ class CallState:
         if error and ended.detail:
             error = f"{error}: {ended.detail}"
         self._end(Outcome(outcome.status, outcome.end_reason, error), now)
+
+    def machine_detected(self, told: MachineDetected, now: float) -> OnVoicemail | None:
+        """Twilio's verdict; answers what is to be done about it, HANG_UP being done already."""
+        self._take_sid(told.call_sid)
+        if self.over or self.answered_by or told.call_sid != self.call_sid:
+            return None
+        self.answered_by = told.answered_by
+        if told.answered_by not in MACHINES or not self._on_voicemail:
+            return None
+        if self._on_voicemail == OnVoicemail.IGNORE:
+            return OnVoicemail.IGNORE
+        if self._on_voicemail == OnVoicemail.LEAVE_MESSAGE and told.answered_by in LISTENING:
+            return OnVoicemail.LEAVE_MESSAGE
+        self._end(Outcome(CallStatus.COMPLETED, EndReason.VOICEMAIL), now)
+        return OnVoicemail.HANG_UP
+
+    def leaves(self, what: Away, now: float, within_s: float = 0.0) -> None:
+        """Twilio is about to take the call from its stream; a new one comes `within_s`, or none does."""
+        self.away = what
+        if what in (Away.KEYS, Away.DIALING):
+            self._deadlines[Limit.STREAM] = now + within_s
+        elif what is Away.MESSAGE:
+            self._deadlines[Limit.MESSAGE] = now + self._limits.message_s
+
+    def stays(self) -> None:
+        """Twilio was not told after all: the stream goes on."""
+        self.away = None
+        self._deadlines.pop(Limit.STREAM, None)
+        self._deadlines.pop(Limit.MESSAGE, None)
+
+    def handed_over(self) -> None:
+        """A person has taken the call: no stream comes back."""
+        if not self.over:
+            self.away = Away.TRANSFERRED
+            self._deadlines.pop(Limit.STREAM, None)
 
     def terminate(self, now: float) -> None:
         answered = self.answered_at is not None

@@ -59,7 +59,7 @@ class Direction(StrEnum):
 
 
 class OnVoicemail(StrEnum):
-    """What to do when a machine answers; `CallParams.on_voicemail` empty: Twilio is not asked to detect it."""
+    """What to do when a machine answers; where it is empty, Twilio is not asked to find out."""
 
     HANG_UP = "hang_up"
     LEAVE_MESSAGE = "leave_message"  # after its beep, or its greeting when there is none
@@ -90,7 +90,7 @@ class CallParams:
     agent_version: int = 0
     recording: bool = False  # what its profile says; as the next
     webhook_url: str = ""
-    # `phone_number` is whose telephone it is, whoever called; inbound: as Twilio says it, which may be a word.
+    # Whoever called, `phone_number` is the other side's; inbound: as Twilio says it, which may be a word.
     direction: str = Direction.OUTBOUND
     own_number: str = ""  # inbound: the number that was called; empty: the account's
     call_sid: str = ""  # inbound: of the call that came in
@@ -168,8 +168,8 @@ class TransferRequest:
 
 @dataclass
 class LeaveVoicemail:
-    """Update `leave_voicemail`: say `message` to the machine that answered, then hang up. Answers (CallView) when
-    Twilio was told to. Its validator refuses as that of `send_dtmf` does."""
+    """Update `leave_voicemail`: say `message` to the machine that answered, then hang up. Answers (CallView)
+    when Twilio was told to. Its validator refuses as that of `send_dtmf` does."""
 
     message: str  # 1 to 2000 bytes
 
@@ -263,13 +263,12 @@ class ExpectStream:
 
     workflow_id: str
     grpc_address: str
-    stream_token: str  # that the next stream must present, once
-    within_s: float  # from now until it must have come
+    within_s: float  # from now until the next stream must have come
 
 
 @dataclass
 class ExpectedStream:
-    stream_url: str
+    stream_url: str  # with a token of its own, good once
 
 
 @dataclass
@@ -305,15 +304,6 @@ class CallPerson:
     max_duration_seconds: int
     principal: str = ""  # as in CallParams
     own_number: str = ""  # as in CallParams
-
-
-@dataclass
-class CheckLeg:
-    """Activity `check_leg`: whether the dialing policy lets the call be handed over to this number."""
-
-    workflow_id: str
-    principal: str
-    number: str
 
 
 @dataclass

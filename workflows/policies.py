@@ -42,11 +42,14 @@ PREPARE_MEDIA = Options(
     cancellation_type=_LET_FINISH,
 )
 
-# A request of 10 s plus the reconciliation after it. Twilio being away or busy for a minute is worth waiting
-# for (nobody hears it); a call placed later than that would surprise whoever asked for it.
+# Up to 100 s in line (TWILIO_CPS), 12 s until an earlier attempt's request has settled, a request of 10 s and
+# the reconciliation after it. Twilio being away or busy for a minute on top is worth waiting for (nobody hears
+# it); a call placed later than that would surprise whoever asked for it. The heartbeat says whether the worker
+# lives: its calls go on elsewhere soon after it died, not when an attempt's time is up.
 DIAL = Options(
-    start_to_close_timeout=timedelta(seconds=40),
-    schedule_to_close_timeout=timedelta(seconds=90),
+    start_to_close_timeout=timedelta(seconds=150),
+    schedule_to_close_timeout=timedelta(seconds=210),
+    heartbeat_timeout=timedelta(seconds=10),
     retry_policy=_retry(1, 10),
     cancellation_type=_LET_FINISH,
 )
@@ -56,6 +59,29 @@ HANG_UP = Options(
     start_to_close_timeout=timedelta(seconds=15),
     schedule_to_close_timeout=timedelta(minutes=5),
     retry_policy=_retry(0.5, 10),
+)
+
+# Somebody waits for the answer, so this gives up early: the call then goes on as it was. The node lets the
+# agent finish its sentence first, for 3 s.
+EXPECT_STREAM = Options(
+    start_to_close_timeout=timedelta(seconds=5),
+    schedule_to_close_timeout=timedelta(seconds=8),
+    retry_policy=_retry(0.25, 1),
+)
+STEER_CALL = Options(
+    start_to_close_timeout=timedelta(seconds=11),
+    schedule_to_close_timeout=timedelta(seconds=20),
+    retry_policy=_retry(0.5, 2),
+)
+# One attempt, whatever becomes of its answer: a person must not be rung twice.
+CALL_PERSON = Options(
+    start_to_close_timeout=timedelta(seconds=15),
+    retry_policy=RetryPolicy(maximum_attempts=1),
+)
+TELL_AGENT = Options(
+    start_to_close_timeout=timedelta(seconds=5),
+    schedule_to_close_timeout=timedelta(seconds=10),
+    retry_policy=_retry(0.5, 2),
 )
 
 # A node that doesn't answer for 20 s is dead, and its sessions with it.
