@@ -126,17 +126,19 @@ class AgentAudio:
         held = self.held.take()
         if not held or self.outlet is None:
             return
-        head = twilio.media_head(self._stream_sid)
-        for start in range(0, len(held), _WHOLE):
-            self.outlet.send_text(head + b64encode(held[start : start + _WHOLE]) + twilio.MEDIA_TAIL)
-        written_ns = self._clock()
-        if not self.first_ns:
-            self.first_ns = written_ns
-        self._playout.write(len(held), written_ns)
-        if self.kept is not None:
-            self.kept.add(held, self._playout.sent)
+        written_ns = self._write(held, self.outlet)
         self._conversation.released(written_ns, self._playout.end_ns)
         self.mark_end()
+
+    def say_ahead(self, ulaw: bytes) -> bool:
+        """Say what was made ahead, without the model. False: it can't be sent now."""
+        caller = self.outlet
+        if caller is None or caller.congested:
+            return False
+        written_ns = self._write(ulaw, caller)
+        self._emit(self._conversation.agent_audio(len(ulaw), written_ns), written_ns)
+        self.mark_end()
+        return True
 
     def mark_end(self) -> None:
         """A turn's last audio was written."""
@@ -196,6 +198,19 @@ class AgentAudio:
             self._drop(f"{HELD_S} s wait for the stream to start")
             return
         self._emit(self._conversation.agent_audio(len(ulaw), now_ns, playing=False), now_ns)
+
+    def _write(self, ulaw: bytes, caller: Leg) -> int:
+        """Send any length at once; returns when."""
+        head = twilio.media_head(self._stream_sid)
+        for start in range(0, len(ulaw), _WHOLE):
+            caller.send_text(head + b64encode(ulaw[start : start + _WHOLE]) + twilio.MEDIA_TAIL)
+        written_ns = self._clock()
+        if not self.first_ns:
+            self.first_ns = written_ns
+        self._playout.write(len(ulaw), written_ns)
+        if self.kept is not None:
+            self.kept.add(ulaw, self._playout.sent)
+        return written_ns
 
     def _send_mark(self, name: str | None) -> None:
         if name is not None and self.outlet is not None:

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from media_plane.activity_gate import ActivityGate
-from media_plane.agent_audio import AgentAudio
+from media_plane.agent_audio import AgentAudio, nobody
 from media_plane.call.closing import CLOSES
 from media_plane.call.conversation import Conversation
 from media_plane.call.greeting import Greeting, GreetingMode, Move
@@ -35,6 +35,7 @@ from media_plane.dsp.g711 import mean_level
 from media_plane.early_hold import EarlyHold
 from media_plane.errors import CloseCode, ModelFailure, PeerError
 from media_plane.leg import TEXT, Leg
+from media_plane.stall_desk import StallDesk, Stalls
 from media_plane.tool_desk import ToolDesk
 from media_plane.wire import events, gemini, twilio
 from media_plane.wire.events import Body, EndReason
@@ -58,6 +59,7 @@ class CallConfig:
     telling: Telling = Telling.NEVER  # the model, what the caller did not hear of an answer cut off
     greeting_mode: GreetingMode = GreetingMode.IMMEDIATE
     hello_silence_ns: int = 1_200_000_000  # after_hello: the agent speaks first when nobody else does
+    stalls: Stalls | None = None  # what is done about a model that is silent; None: nothing
     hold: HoldKnobs | None = None  # the agent, before the model has said that it is interrupted
 
 
@@ -69,8 +71,8 @@ class CallSession:
     __slots__ = (
         *("_agent", "_caller", "_clock", "_conversation", "_early", "_emit_event", "_encode"),
         *("_ended", "_greeting", "_log", "_model", "_note_up", "_play", "_playout"),
-        *("_prewarmed", "_setup_ms", "_turns", "_up", "config", "desk", "end_reason", "gate", "hold"),
-        *("next_seq", "start_ns", "state", "stream_sid", "summary", "tally"),
+        *("_prewarmed", "_setup_ms", "_stalls", "_turns", "_up", "config", "desk", "end_reason"),
+        *("gate", "hold", "next_seq", "start_ns", "state", "stream_sid", "summary", "tally"),
     )
 
     def __init__(
@@ -117,7 +119,9 @@ class CallSession:
             drop=self._drop_down,
         )
         self._early = WaitingAudio(EARLY_S)
-        self.desk = ToolDesk(config.workflow_id, config.tools, self._emit)
+        self._stalls = self._stall_desk(config.stalls) if config.stalls is not None else None
+        responded = self._stalls.tool_answered if self._stalls is not None else nobody
+        self.desk = ToolDesk(config.workflow_id, config.tools, self._emit, responded)
         self._setup_ms = 0
         self._prewarmed = False
         self.hold: EarlyHold | None = None
@@ -129,6 +133,19 @@ class CallSession:
         self._encode = self._up.encode
         self._note_up = self.tally.up_latency.note
         self._play = self._agent.play if self.hold is None else self._agent.play_kept
+
+    def _stall_desk(self, stalls: Stalls) -> StallDesk:
+        return StallDesk(
+            self.config.workflow_id,
+            stalls,
+            greeting=self.config.greeting if self._greeting.asked else "",
+            conversation=self._conversation,
+            playout=self._playout,
+            agent=self._agent,
+            emit=self._emit,
+            renew=None,
+            end=self._give_up,
+        )
 
     # -- caller → model --
 
@@ -229,16 +246,22 @@ class CallSession:
             for start, end in _slices(len(audio), self._agent.longest):
                 if now_ns < self._turns.stale_until_ns:
                     self.tally.dropped_down += 1
+                    if self._stalls is not None:
+                        self._stalls.crossed()
                 elif not self._play(audio, start, end, now_ns):
                     raise PeerError("inlineData.data is not base64")
         if message.input_text:
             self._emit_all(conversation.caller_text(message.input_text, now_ns), now_ns)
+            if self._stalls is not None:
+                self._stalls.caller_text(now_ns)
         if message.output_text:
             self._emit_all(conversation.agent_text(message.output_text, now_ns), now_ns)
         if message.generation_complete or message.turn_complete:
             self._turns.generated()
             self._agent.mark_end()
         if message.turn_complete:
+            if self._stalls is not None:
+                self._stalls.turn_complete(now_ns)
             self._turns.complete(now_ns, self._playout.end_ns)
         if message.prompt_tokens >= 0:
             self.tally.prompt_tokens += message.prompt_tokens
@@ -246,6 +269,8 @@ class CallSession:
         if message.go_away_ms >= 0:
             self._log.info("the model will close the connection", left_ms=message.go_away_ms)
         if message.tool_calls or message.tool_cancellations:
+            if message.tool_calls and self._stalls is not None:
+                self._stalls.tool_called(now_ns)
             self.desk.model_says(message, now_ns, said=conversation.agent_spoke_last(), model=self._model)
 
     def _interrupt(self, now_ns: int) -> None:
@@ -260,8 +285,11 @@ class CallSession:
         if turn is not None:
             self.tally.interruptions += 1
             self._emit(events.Interrupted(turn.number, discarded_ns // 1_000_000, flush_us), now_ns)
-            if turn.cut:
-                self._tell_heard(*self._conversation.cut_words(turn))
+        words = self._conversation.cut_words(turn) if turn is not None and turn.cut else ("", "", 0)
+        if self._stalls is not None:
+            self._stalls.interrupted(turn, words[:2], now_ns)
+        if turn is not None and turn.cut:
+            self._tell_heard(*words)
 
     def _tell_heard(self, heard: str, unheard: str, heard_ms: int) -> None:
         """Tell the model now, while it says nothing: what it is sent later might cut off its next answer."""
@@ -351,6 +379,8 @@ class CallSession:
             return
         self._expect_caller(*twilio.media_shape(self.stream_sid))
         self._send_up_slowly(b64encode(self._early.take()), now_ns)
+        if self._stalls is not None and not self._greeting.waits:
+            self._stalls.begin(now_ns)
 
     def tick(self, now_ns: int) -> None:
         """Called several times a second: what is due only because time has passed."""
@@ -367,12 +397,24 @@ class CallSession:
                 self.hold.look(now_ns)
             if now_ns >= self._playout.end_ns:
                 self._agent.probe(now_ns)
+            if self._stalls is not None and now_ns >= self._stalls.look_ns:
+                self._stalls.tick(now_ns, self._model, held=self._is_held)
             if self.config.tools:
                 self.desk.tick(now_ns, self._model)
                 if self.desk.farewell.asked and self._farewell_is_over(now_ns):
                     self.end(EndReason.AGENT_ENDED, "", now_ns)
         elif not self.start_ns and now_ns >= self.config.expires_at_ns:
             self.end(EndReason.EXPIRED, "no stream came in time", now_ns)
+
+    @property
+    def _is_held(self) -> bool:
+        """The model is not expected to speak, or could not be heard."""
+        outlet = self._agent.outlet
+        unheard = outlet is None or outlet.congested or self._model is None
+        return unheard or self.desk.pending > 0 or self.desk.farewell.asked
+
+    def _give_up(self, detail: str, now_ns: int) -> None:
+        self.end(EndReason.MODEL_FAILED, detail, now_ns)
 
     def _greet(self, now_ns: int) -> None:
         """The greeting waits for the callee's hello."""
@@ -385,8 +427,11 @@ class CallSession:
                 self.tally.hello_samples += len(self._early.take())
                 self._up.speech.heard_out(now_ns)
             self._let_speak(caller)
-        if withheld and self.state is State.LIVE:
-            self._go_live(now_ns)
+        if self.state is State.LIVE:
+            if withheld:
+                self._go_live(now_ns)
+            elif self._stalls is not None and not self._greeting.waits:
+                self._stalls.begin(now_ns)
 
     def _let_speak(self, caller: Leg) -> None:
         self._agent.outlet = caller
@@ -431,6 +476,8 @@ class CallSession:
         self._ended(self)
         self._agent.let_go()
         self.desk.let_go()
+        if self._stalls is not None:
+            self._stalls.let_go()
 
     def _expect_caller(self, before: bytes, after: bytes) -> None:
         self._up.expect(before, after)
