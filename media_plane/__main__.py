@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from media_plane import logs
 from media_plane.errors import PortUnavailable
 from media_plane.settings import Settings
+from protos.tls import TlsFault
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def run_node(settings: Settings, lifeline_fd: int | None = None) -> None:
 
     try:
         uvloop.run(serve(settings, lifeline_fd))
-    except PortUnavailable as error:
+    except (PortUnavailable, TlsFault) as error:
         sys.stderr.write(f"{error}\n")
         sys.stderr.flush()
         os._exit(1)  # what has started already, gRPC's threads, would complain of its end

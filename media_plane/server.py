@@ -111,7 +111,7 @@ class MediaServer:
         self._ws_url = s.public_ws_url(ws_port)
         self._grpc = GrpcServer(MediaPlaneService(self.node, self._sdk, s, self._ws_url))
         with _binding("MEDIA_GRPC_PORT", s.media_grpc_port):
-            grpc_port = await self._grpc.start(s.media_host, s.media_grpc_port)
+            grpc_port = await self._grpc.start(s.media_host, s.media_grpc_port, s.media_grpc_tls)
         self._grpc_address = s.grpc_advertise(grpc_port)
         with _binding("MEDIA_METRICS_PORT", s.media_metrics_port):
             metrics_port = self._metrics.start(s.media_host, s.media_metrics_port)

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from protos.gemini.check import Service
 from protos.gemini.models import DEFAULT_MODEL
+from protos.tls import Identity, Pem
 
 MAX_WORKERS = 128
 GEMINI_API = "https://generativelanguage.googleapis.com"
@@ -78,6 +79,10 @@ class Settings(BaseSettings):
     media_grpc_port: int = Field(default=50051, ge=0, le=65535)
     media_metrics_port: int = Field(default=9102, ge=0, le=65535)
     # {worker} in these two stands for the worker's number, {port} for the port it bound.
+    # PEM files of the gRPC server; with a client CA, the control plane must show a certificate of it.
+    media_grpc_tls_cert: str = ""
+    media_grpc_tls_key: str = ""
+    media_grpc_tls_client_ca: str = ""
     media_public_ws_url: str = ""  # as Twilio dials it, wss://… in production; empty: media_host and port
     media_grpc_advertise: str = ""  # as the control plane dials it; empty: media_host and port
     media_capacity: int = Field(default=400, ge=1)  # calls, prepared and live
@@ -151,6 +156,15 @@ class Settings(BaseSettings):
             self.gemini_api_version,
             self.gemini_vertex_project,
             self.gemini_unknown_models,
+        )
+
+    @property
+    def media_grpc_tls(self) -> Identity:
+        """Of the gRPC server."""
+        return Identity(
+            cert=Pem("MEDIA_GRPC_TLS_CERT", self.media_grpc_tls_cert),
+            key=Pem("MEDIA_GRPC_TLS_KEY", self.media_grpc_tls_key),
+            ca=Pem("MEDIA_GRPC_TLS_CLIENT_CA", self.media_grpc_tls_client_ca),
         )
 
     @cached_property

@@ -19,6 +19,7 @@ from media_plane.node import Node
 from media_plane.rpc import convert, validate_tools
 from media_plane.rpc.validate import prepare_request
 from media_plane.settings import Settings
+from protos.tls import Identity, server_credentials
 from protos.voiceplane.media.v1 import media_pb2 as pb
 from protos.voiceplane.media.v1 import media_pb2_grpc
 
@@ -140,13 +141,19 @@ class GrpcServer:
         # By default two nodes told the same port would both get it, and each half of the other's calls.
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
 
-    async def start(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int, tls: Identity | None = None) -> int:
+        """Raises: TlsFault, RuntimeError (the port can't be had)."""
+        credentials = server_credentials(tls) if tls is not None else None
         media_pb2_grpc.add_MediaPlaneServicer_to_server(self._service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             (_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )
-        bound = self._server.add_insecure_port(f"{host}:{port}")
+        address = f"{host}:{port}"
+        if credentials is None:
+            bound = self._server.add_insecure_port(address)
+        else:
+            bound = self._server.add_secure_port(address, credentials)
         for name in (_NAME, ""):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
