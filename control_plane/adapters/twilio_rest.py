@@ -22,7 +22,8 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 from twilio.rest.api.v2010.account.call import CallInstance
 
-from control_plane.errors import DependencyUnavailable, DialAmbiguous, DialRefused
+from control_plane.errors import DependencyUnavailable, DialAmbiguous, DialLater, DialRefused
+from control_plane.service.ports import Placed
 from control_plane.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -30,6 +31,9 @@ _T = TypeVar("_T")
 
 REQUEST_TIMEOUT_S = 10.0
 RING_TIMEOUT_S = 30  # Twilio may add about 5 s
+# After a 429 without a Retry-After, and the most that one is believed.
+RETRY_AFTER_S = 2
+MAX_RETRY_AFTER_S = 60
 STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
 
 # Codes by which Twilio says: not now. The call was not placed.
@@ -63,9 +67,11 @@ _REMEMBERED_CALLS = 10_000
 
 @dataclass
 class _Sending:
-    """Whether a request's headers were written: before that, Twilio can't have acted on it."""
+    """Whether a request's headers were written: before that, Twilio can't have acted on it. `retry_after`:
+    the header of the answer."""
 
     sent: bool = False
+    retry_after: str = ""
 
 
 _sending: contextvars.ContextVar[_Sending | None] = contextvars.ContextVar("twilio_sending", default=None)
@@ -75,6 +81,12 @@ async def _mark_sent(*_: Any) -> None:
     sending = _sending.get()
     if sending is not None:
         sending.sent = True
+
+
+async def _mark_answered(_session: Any, _context: Any, answered: aiohttp.TraceRequestEndParams) -> None:
+    sending = _sending.get()
+    if sending is not None:
+        sending.retry_after = answered.response.headers.get("Retry-After", "")
 
 
 class TwilioRest:
@@ -87,18 +99,19 @@ class TwilioRest:
         self._client: Client | None = None
         self._placed: OrderedDict[str, str] = OrderedDict()  # call sid to workflow id
 
-    async def dial(self, *, to: str, workflow_id: str, time_limit_s: int) -> str:
-        """Place the call, once; answer its sid.
+    async def dial(self, *, to: str, workflow_id: str, time_limit_s: int) -> Placed:
+        """Place the call, once.
 
         Raises:
             DialRefused: Twilio will not place this call; the message says why in plain words.
+            DialLater: it was not placed, because Twilio has too much to do.
             DependencyUnavailable: it was not placed; asking again is safe.
             DialAmbiguous: it may have been placed.
         """
         base = self._settings.base_url
         sending = _Sending()
 
-        async def create() -> str:
+        async def create() -> Placed:
             call = await self._api().calls.create_async(
                 to=to,
                 from_=self._settings.twilio_phone_number,
@@ -108,32 +121,40 @@ class TwilioRest:
                 timeout=RING_TIMEOUT_S,
                 time_limit=time_limit_s,
             )
-            return str(call.sid)
+            return Placed(str(call.sid), _milliseconds(call.queue_time))
 
         token = _sending.set(sending)
         try:
             async with asyncio.timeout(self._timeout_s):
-                sid = await create()
+                placed = await create()
         except (TwilioRestException, TwilioServiceException) as exc:
-            raise _refusal(exc) from exc
+            raise _refusal(exc, sending.retry_after) from exc
         except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
             if not sending.sent:
                 raise DependencyUnavailable("twilio", _text(exc)) from exc
             raise DialAmbiguous(f"no answer from Twilio to the request to call: {_text(exc)}") from exc
         finally:
             _sending.reset(token)
-        self._remember(sid, workflow_id)
-        return sid
+        self._remember(placed.call_sid, workflow_id)
+        return placed
 
-    async def find_recent(self, *, to: str, workflow_id: str, since: str) -> str | None:
+    async def find_recent(
+        self,
+        *,
+        to: str,
+        workflow_id: str,
+        since: str,
+        may_be_ours: Callable[[str], Awaitable[bool]] | None = None,
+    ) -> str | None:
         """The sid of a call placed for this workflow since `since` (ISO 8601), if Twilio has one.
 
         Twilio tells nobody a call's callback addresses, so this goes by the numbers at both ends and the time
-        of creation, leaving out calls that this process placed for other workflows. Of several, the newest:
-        at worst the wrong one of two calls to the same person is taken, and nobody's phone rings twice.
+        of creation, leaving out calls that this process placed for other workflows, and those of which
+        `may_be_ours` says no. Of several, the newest: at worst the wrong one of two calls to the same person
+        is taken, and nobody's phone rings twice.
 
         Raises:
-            DependencyUnavailable: Twilio can't be asked now.
+            DependencyUnavailable: Twilio can't be asked now, or `may_be_ours` can't.
         """
         earliest = datetime.fromisoformat(since) - _CLOCK_SLACK
 
@@ -148,6 +169,8 @@ class TwilioRest:
             if created is not None and created < earliest:
                 continue
             if self._placed.get(call.sid, workflow_id) != workflow_id:
+                continue
+            if may_be_ours is not None and not await may_be_ours(str(call.sid)):
                 continue
             _log.info("found a call placed earlier", workflow_id=workflow_id, call_sid=call.sid)
             return str(call.sid)
@@ -178,6 +201,7 @@ class TwilioRest:
         if self._client is None:
             trace = aiohttp.TraceConfig()
             trace.on_request_headers_sent.append(_mark_sent)
+            trace.on_request_end.append(_mark_answered)
             self._http = AsyncTwilioHttpClient(trace_configs=[trace])
             settings = self._settings
             self._client = Client(
@@ -204,11 +228,13 @@ class TwilioRest:
 
 
 def _refusal(
-    exc: TwilioRestException | TwilioServiceException,
+    exc: TwilioRestException | TwilioServiceException, retry_after: str
 ) -> DialRefused | DialAmbiguous | DependencyUnavailable:
     code = exc.code if exc.code is not None else exc.status
     if exc.status == 429 or code in _BUSY_CODES:
-        return DependencyUnavailable("twilio", f"it takes no more requests now ({code})")
+        return DialLater(
+            "twilio", f"it takes no more requests now ({code})", retry_after_s=_seconds(retry_after)
+        )
     if exc.status >= 500:
         return DialAmbiguous(f"Twilio answered the request to call with HTTP {exc.status}")
     sense = _SENSES.get(code)
@@ -224,3 +250,15 @@ def _text(exc: BaseException) -> str:
     if isinstance(exc, TimeoutError):
         return "no answer in time"
     return str(exc) or type(exc).__name__
+
+
+def _seconds(retry_after: str) -> int:
+    """What a Retry-After header asks for, within reason; Twilio sends seconds, not dates."""
+    if retry_after.isascii() and retry_after.isdecimal():
+        return min(max(int(retry_after), 1), MAX_RETRY_AFTER_S)
+    return RETRY_AFTER_S
+
+
+def _milliseconds(queue_time: object) -> int:
+    text = str(queue_time)
+    return int(text) if text.isascii() and text.isdecimal() else 0

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from control_plane.cli import db
+from control_plane.cli import db, dialing, dnc
 from control_plane.devstack.options import GeminiMode, StackOptions
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
     help="Phone calls joined to the Gemini Live API.",
 )
 app.add_typer(db.app, name="db")
+app.add_typer(dialing.app, name="dialing")
+app.add_typer(dnc.app, name="dnc")
 
 DataDir = Annotated[Path, typer.Option(help="Where the stack keeps its data and logs.")]
 

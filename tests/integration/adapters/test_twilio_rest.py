@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from control_plane.adapters.twilio_rest import TwilioRest
-from control_plane.errors import DependencyUnavailable, DialAmbiguous, DialRefused
+from control_plane.errors import DependencyUnavailable, DialAmbiguous, DialLater, DialRefused
 from control_plane.settings import Settings
 from tests.support.twilio_api import (
     ACCOUNT_SID,
@@ -51,7 +51,7 @@ async def rest(api: TwilioApi) -> AsyncIterator[TwilioRest]:
 
 
 async def dial(rest: TwilioRest, workflow_id: str = "call-1") -> str:
-    return await rest.dial(to=TO, workflow_id=workflow_id, time_limit_s=630)
+    return (await rest.dial(to=TO, workflow_id=workflow_id, time_limit_s=630)).call_sid
 
 
 def just_now() -> str:
@@ -95,9 +95,46 @@ async def test_a_refusal_names_its_code_and_its_sense(
 
 async def test_too_many_requests_means_ask_again(api: TwilioApi, rest: TwilioRest) -> None:
     api.failures = [Failure(status=429, code=20429)]
-    with pytest.raises(DependencyUnavailable):
+    with pytest.raises(DialLater):
         await dial(rest)
     assert await dial(rest) in api.calls
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [("7", 7), ("", 2), ("0", 1), ("86400", 60), ("Mon, 05 Jan 2026 12:00:00 GMT", 2), ("-1", 2)],
+)
+async def test_when_to_ask_again_is_taken_from_the_answer_within_reason(
+    api: TwilioApi, rest: TwilioRest, retry_after: str, seconds: int
+) -> None:
+    api.failures = [Failure(status=429, code=20429, retry_after=retry_after)]
+    with pytest.raises(DialLater) as later:
+        await dial(rest)
+    assert later.value.retry_after_s == seconds
+
+
+async def test_a_call_says_how_long_it_will_wait_at_twilio(api: TwilioApi, rest: TwilioRest) -> None:
+    api.queue_ms = 1700
+    placed = await rest.dial(to=TO, workflow_id="call-1", time_limit_s=630)
+    assert placed.queue_ms == 1700
+
+
+async def test_a_call_that_belongs_to_somebody_else_is_not_found(api: TwilioApi, rest: TwilioRest) -> None:
+    since = just_now()
+    api.failures = [Failure(place=True)]
+    with pytest.raises(DialAmbiguous):
+        await dial(rest)
+    (sid,) = api.calls
+
+    async def found(answer: bool) -> str | None:
+        async def may_be_ours(asked: str) -> bool:
+            assert asked == sid
+            return answer
+
+        return await rest.find_recent(to=TO, workflow_id="call-1", since=since, may_be_ours=may_be_ours)
+
+    assert await found(False) is None
+    assert await found(True) == sid
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ async def rest(sim: Bed) -> AsyncIterator[TwilioRest]:
 
 
 async def dial(rest: TwilioRest, workflow_id: str = "call-1") -> str:
-    return await rest.dial(to=CALLEE, workflow_id=workflow_id, time_limit_s=90)
+    return (await rest.dial(to=CALLEE, workflow_id=workflow_id, time_limit_s=90)).call_sid
 
 
 def now() -> str:
