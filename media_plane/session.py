@@ -21,6 +21,7 @@ import structlog
 from media_plane.activity_gate import ActivityGate
 from media_plane.agent_audio import AgentAudio, nobody
 from media_plane.call.closing import CLOSES
+from media_plane.call.continuity import Renewal
 from media_plane.call.conversation import Conversation
 from media_plane.call.greeting import Greeting, GreetingMode, Move
 from media_plane.call.hold import HoldCounts, HoldKnobs
@@ -35,6 +36,8 @@ from media_plane.dsp.g711 import mean_level
 from media_plane.early_hold import EarlyHold
 from media_plane.errors import CloseCode, ModelFailure, PeerError
 from media_plane.leg import TEXT, Leg
+from media_plane.line_desk import LineDesk
+from media_plane.renewals import Renewals, Renewing, Talk
 from media_plane.stall_desk import StallDesk, Stalls
 from media_plane.tool_desk import ToolDesk
 from media_plane.wire import events, gemini, twilio
@@ -61,18 +64,21 @@ class CallConfig:
     hello_silence_ns: int = 1_200_000_000  # after_hello: the agent speaks first when nobody else does
     stalls: Stalls | None = None  # what is done about a model that is silent; None: nothing
     hold: HoldKnobs | None = None  # the agent, before the model has said that it is interrupted
+    tell_keys: bool = True  # the model, which keys the caller presses
 
 
 class CallSession:
     """See the module. `emit` is given every event in order; `ended` is called once, after the last one.
-    `gate` stands before the model's socket, if the node finds the caller's turns; `holds` counts."""
+    `gate` stands before the model's socket, if the node finds the caller's turns; `holds` counts. `renewing`:
+    how another session of the model's is had when this one ends; None: then the call ends."""
 
     # With more than thirty attributes CPython would look them up in a dictionary, many times a frame.
     __slots__ = (
         *("_agent", "_caller", "_clock", "_conversation", "_early", "_emit_event", "_encode"),
         *("_ended", "_greeting", "_log", "_model", "_note_up", "_play", "_playout"),
         *("_prewarmed", "_setup_ms", "_stalls", "_turns", "_up", "config", "desk", "end_reason"),
-        *("gate", "hold", "next_seq", "start_ns", "state", "stream_sid", "summary", "tally"),
+        *("gate", "hold", "line", "next_seq", "renewals", "start_ns", "state", "stream_sid"),
+        *("summary", "tally"),
     )
 
     def __init__(
@@ -86,6 +92,7 @@ class CallSession:
         first_seq: int = 1,
         gate: ActivityGate | None = None,
         holds: HoldCounts | None = None,
+        renewing: Renewing | None = None,
     ) -> None:
         self.gate = gate
         self.config = config
@@ -119,6 +126,7 @@ class CallSession:
             drop=self._drop_down,
         )
         self._early = WaitingAudio(EARLY_S)
+        self.line = LineDesk(config.model if config.tell_keys else "")
         self._stalls = self._stall_desk(config.stalls) if config.stalls is not None else None
         responded = self._stalls.tool_answered if self._stalls is not None else nobody
         self.desk = ToolDesk(config.workflow_id, config.tools, self._emit, responded)
@@ -129,6 +137,7 @@ class CallSession:
             self._agent.kept = SentAudio(_TAKE_BACK_S * 8000)
             counts = holds if holds is not None else HoldCounts()
             self.hold = EarlyHold(config.hold, self._up.speech, counts, self._agent, self._playout)
+        self.renewals = self._make_renewals(codecs, renewing)
         # Looked up once here, used in every frame.
         self._encode = self._up.encode
         self._note_up = self.tally.up_latency.note
@@ -145,6 +154,29 @@ class CallSession:
             emit=self._emit,
             renew=None,
             end=self._give_up,
+        )
+
+    def _make_renewals(self, codecs: Codecs, renewing: Renewing | None) -> Renewals:
+        talk = Talk(
+            up=self._up,
+            codecs=codecs,
+            conversation=self._conversation,
+            playout=self._playout,
+            agent=self._agent,
+            desk=self.desk,
+            greeting=self._greeting,
+            greet=self.config.greeting,
+        )
+        return Renewals(
+            self.config.workflow_id,
+            self.config.model,
+            renewing,
+            talk,
+            connect=self._connect,
+            frame=self.model_frame,
+            closed=self.model_closed,
+            failed=self._model_failed,
+            emit=self._emit,
         )
 
     # -- caller → model --
@@ -195,7 +227,8 @@ class CallSession:
             self.tally.marks_returned += self._playout.returned(message.name, now_ns)
         elif isinstance(message, twilio.Dtmf):
             self._emit(events.DtmfReceived(message.digit), now_ns)
-        else:
+            self.line.pressed(message.digit, now_ns)
+        elif not self._leaves(now_ns):
             self.end(EndReason.STOP, "", now_ns)
 
     def _on_media(self, message: twilio.Media, now_ns: int) -> None:
@@ -266,8 +299,8 @@ class CallSession:
         if message.prompt_tokens >= 0:
             self.tally.prompt_tokens += message.prompt_tokens
             self.tally.response_tokens += message.response_tokens
-        if message.go_away_ms >= 0:
-            self._log.info("the model will close the connection", left_ms=message.go_away_ms)
+        if message.go_away_ms >= 0 or message.resumption is not None or message.prompt_tokens >= 0:
+            self.renewals.model_says(message, now_ns)
         if message.tool_calls or message.tool_cancellations:
             if message.tool_calls and self._stalls is not None:
                 self._stalls.tool_called(now_ns)
@@ -307,13 +340,19 @@ class CallSession:
         """setupComplete came. The greeting is asked for at once, so that it is there when the callee picks
         up."""
         self.state = advance(self.state, Event.MODEL_READY)
-        self._model = leg if self.gate is None else self.gate.attach(leg)
+        self._connect(leg)
+        self.renewals.began(leg, now_ns)
         self._setup_ms = setup_ms
         self._emit(events.SessionReady(connect_ms, setup_ms, self.config.model), now_ns)
         if self._greeting.asked:
             leg.send_text(gemini.say(self.config.greeting))
         if self.state is State.LIVE:
             self._go_live(now_ns)
+
+    def _connect(self, leg: Leg) -> Leg:
+        """A session of the model's is there, or none is; returns what audio and texts are sent to."""
+        self._model = leg if self.gate is None else self.gate.attach(leg)
+        return self._model
 
     def open_failed(self, failure: ModelFailure, now_ns: int) -> None:
         """The model's session could not be opened. Nothing has begun, so nothing ends: there is no
@@ -327,8 +366,14 @@ class CallSession:
 
     def model_closed(self, failure: ModelFailure, now_ns: int) -> None:
         """The model's socket is gone, and not by our `close`."""
-        if self.state is State.ENDED:
-            return
+        if self.state is not State.ENDED and not self.renewals.lost(failure, now_ns):
+            self._model_failed(failure, now_ns)
+
+    def renew(self, how: Renewal, why: str, now_ns: int) -> bool:
+        """Put another session of the model's under the call now. False: it can't be had, or is on its way."""
+        return self.state is not State.ENDED and self.renewals.renew(how, why, now_ns)
+
+    def _model_failed(self, failure: ModelFailure, now_ns: int) -> None:
         self._model = None
         self._emit(events.SessionFailed(failure.code, failure.reason, failure.retryable), now_ns)
         self.end(EndReason.MODEL_FAILED, str(failure), now_ns)
@@ -336,7 +381,8 @@ class CallSession:
     @property
     def takes_stream(self) -> bool:
         """Whether a stream with the right token may attach now."""
-        return self._caller is None and self.state in (State.PREPARING, State.READY)
+        waits = self.state in (State.PREPARING, State.READY) or bool(self.line.token)
+        return waits and self._caller is None
 
     @property
     def unplayed_ms(self) -> int:
@@ -351,20 +397,49 @@ class CallSession:
     def caller_closed(self, detail: str, now_ns: int) -> None:
         """Twilio's socket is gone, and not by our `close`. Before `start` another one may come."""
         self._caller = None
-        if self.start_ns:
+        if self.start_ns and not self._leaves(now_ns):
             self.end(EndReason.SOCKET_CLOSED, detail, now_ns)
 
+    @property
+    def speaks(self) -> bool:
+        """Agent audio is being played, or waits."""
+        return self._playout.left_ns(self._clock()) > 0 or len(self._agent.held) > 0
+
+    def _leaves(self, now_ns: int) -> bool:
+        """The stream is over; True: another one is to come, and the conversation waits for it."""
+        if self.state is not State.LIVE or not self.line.expects(now_ns):
+            return False
+        caller, self._caller = self._caller, None
+        if caller is not None:
+            caller.close(CloseCode.NORMAL, "")
+        self._agent.leave(now_ns)
+        self._log.info("the stream has left, and is to come back")
+        return True
+
+    def _come_back(self, message: twilio.Start, caller: Leg, now_ns: int) -> None:
+        """The call has a stream again; all times go on from the first one's start."""
+        self.line.came_back()
+        self.stream_sid = message.stream_sid
+        self._agent.address(message.stream_sid)
+        self._emit(events.StreamStarted(message.stream_sid, message.call_sid), now_ns)
+        self._expect_caller(*twilio.media_shape(message.stream_sid))
+        self._let_speak(caller)
+
     def _start(self, message: twilio.Start, now_ns: int) -> None:
-        if self.start_ns:
-            raise PeerError("a second start", CloseCode.POLICY)
         caller = self._caller
         assert caller is not None, "start came without a socket"
+        if self.start_ns and self.line.token and message.stream_sid != self.stream_sid:
+            self._come_back(message, caller, now_ns)
+            return
+        if self.start_ns:
+            raise PeerError("a second start", CloseCode.POLICY)
         self._prewarmed = self.state is State.READY
         self.state = advance(self.state, Event.STREAM_STARTED)
         self.start_ns = now_ns
         self.stream_sid = message.stream_sid
         self._agent.address(message.stream_sid)
         self._conversation.stream_started(now_ns)
+        self.renewals.stream_started(now_ns)
         self._greeting.stream_started(now_ns)
         if not self._greeting.waits:
             self._let_speak(caller)
@@ -378,7 +453,9 @@ class CallSession:
         if self._greeting.withholds:
             return
         self._expect_caller(*twilio.media_shape(self.stream_sid))
-        self._send_up_slowly(b64encode(self._early.take()), now_ns)
+        early = b64encode(self._early.take())
+        self._send_up_slowly(early, now_ns)
+        self.renewals.anchored(-(-len(early) // self._up.max_chars))
         if self._stalls is not None and not self._greeting.waits:
             self._stalls.begin(now_ns)
 
@@ -387,12 +464,20 @@ class CallSession:
         self.tally.settle()
         if self._greeting.waits and self.start_ns:
             self._greet(now_ns)
+        if now_ns >= self.renewals.looks_from_ns:
+            self.renewals.tick(now_ns)
         if self.state is State.LIVE:
             deadline_ns = self._turns.deadline_ns
             if deadline_ns and now_ns >= deadline_ns:
                 self._emit_all(self._conversation.finish(now_ns), now_ns)
             if self._conversation.heard.waiting:
                 self._emit_all(self._conversation.settle(now_ns), now_ns)
+            keys = self.line.due(now_ns)
+            if keys is not None and self._model is not None:
+                self._model.send_text(keys)
+            if self._caller is None and now_ns >= self.line.until_ns:
+                self.end(EndReason.STOP, "no stream came back", now_ns)
+                return
             if self.hold is not None:
                 self.hold.look(now_ns)
             if now_ns >= self._playout.end_ns:
@@ -410,8 +495,12 @@ class CallSession:
     def _is_held(self) -> bool:
         """The model is not expected to speak, or could not be heard."""
         outlet = self._agent.outlet
-        unheard = outlet is None or outlet.congested or self._model is None
+        unheard = outlet is None or outlet.congested or self._model is None or self._is_renewed
         return unheard or self.desk.pending > 0 or self.desk.farewell.asked
+
+    @property
+    def _is_renewed(self) -> bool:
+        return self.renewals.under_way and self._stalls is not None and not self._stalls.renewing
 
     def _give_up(self, detail: str, now_ns: int) -> None:
         self.end(EndReason.MODEL_FAILED, detail, now_ns)
@@ -474,6 +563,7 @@ class CallSession:
         self._model = self._caller = None
         self._expect_caller(b"", b"")
         self._ended(self)
+        self.renewals.let_go()
         self._agent.let_go()
         self.desk.let_go()
         if self._stalls is not None:
@@ -486,6 +576,9 @@ class CallSession:
     def _emit(self, body: Body, now_ns: int) -> None:
         if isinstance(body, events.TurnCompleted) and body.response_ms >= 0:
             self.tally.response.observe(body.response_ms * 1000)
+        elif isinstance(body, events.SessionRenewed) and self._stalls is not None:
+            self._stalls.renewed(now_ns)
+        self.renewals.told(body)
         offset_ms = (now_ns - self.start_ns) // 1_000_000 if self.start_ns else -1
         self._emit_event(events.CallEvent(self.config.workflow_id, self.next_seq, now_ns, offset_ms, body))
         self.next_seq += 1

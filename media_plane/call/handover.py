@@ -61,7 +61,7 @@ class Seam:
     @property
     def replay_from(self) -> int:
         """The same, of what is kept."""
-        return max(self.wanted, self.samples - self.kept)
+        return max(self.wanted, self.samples - self.kept, 0)
 
 
 class History:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic_ns
 from typing import Protocol
 
@@ -28,7 +29,7 @@ class ModelUser(Protocol):
     """The session, as this file sees it."""
 
     def model_ready(self, leg: Leg, connect_ms: int, setup_ms: int, now_ns: int) -> None: ...
-    def model_frame(self, data: bytes, now_ns: int) -> None: ...
+    def model_frame(self, data: bytes, now_ns: int, /) -> None: ...
     def model_closed(self, failure: ModelFailure, now_ns: int) -> None: ...
 
 
@@ -75,6 +76,14 @@ class ModelLeg(SocketLeg):
         user.model_ready(self, connect_ms, setup_ms, now_ns)
         for data in kept:
             user.model_frame(data, now_ns)
+
+    async def gone(self, within_s: float) -> None:
+        """Wait until the socket is closed; not for long."""
+        transport = self._transport
+        if transport is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await transport.wait_disconnected()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         super().on_ws_connected(transport)
