@@ -177,12 +177,23 @@ class AgentAudio:
 
     def open_again(self) -> None:
         """What comes may leave, after `hold`."""
-        self.outlet, self._closed = self._closed, None
+        if self._closed is not None:  # else the stream has been replaced meanwhile
+            self.outlet, self._closed = self._closed, None
 
     def go_on(self) -> None:
         """The agent is heard again, from where it was held on."""
         self.open_again()
         self.release()
+
+    def leave(self, now_ns: int) -> None:
+        """The stream is gone for a while, with what it has not played; what comes waits for the next one."""
+        self.outlet = self._closed = None
+        unplayed = self.kept.take(self._playout.played(now_ns)) if self.kept is not None else None
+        if unplayed is None:
+            self._playout.clear(now_ns)
+        else:
+            self._playout.take_back(now_ns)
+            self.held.add(unplayed)
 
     def forget(self) -> None:
         """What comes next does not continue the audio so far."""

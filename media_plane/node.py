@@ -21,6 +21,7 @@ from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_tools import Function, declared
 from media_plane.io.listener import Listener
 from media_plane.session import CallConfig, CallSession
+from media_plane.stall_plan import StallPlan
 from media_plane.totals import total
 from media_plane.turn_taking import detection, hold_knobs, includes_all_input
 from media_plane.wire.events import CallEvent, EndReason, MediaSummary
@@ -114,6 +115,7 @@ class Node:
         changed: Callable[[], None] = lambda: None,
         model_path: Callable[[str], str] = "models/{}".format,
         tells_heard: bool = True,
+        stalls: StallPlan | None = None,
     ) -> None:
         self.id = node_id
         self.capacity = capacity
@@ -130,6 +132,7 @@ class Node:
         self._emit = emit
         self._model_path = model_path
         self._tells_heard = tells_heard
+        self.stalls = stalls if stalls is not None else StallPlan()
         self._calls: dict[str, Prepared] = {}
         self._over: OrderedDict[str, Over] = OrderedDict()
         self._idle = asyncio.Event()
@@ -173,7 +176,7 @@ class Node:
 
     def find(self, workflow_id: str) -> tuple[CallSession, str] | None:
         call = self._calls.get(workflow_id)
-        return None if call is None else (call.session, call.request.stream_token)
+        return None if call is None else (call.session, call.session.line.token or call.request.stream_token)
 
     def over(self, workflow_id: str) -> Over | None:
         """What is left of a call that was here lately."""
@@ -247,6 +250,7 @@ class Node:
                 greeting_mode=request.greeting_mode,
                 hello_silence_ns=request.hello_silence_ns,
                 hold=hold_knobs(turns),
+                stalls=self.stalls.of(request.model, request.settings),
             ),
             self._codecs,
             clock=monotonic_ns,
