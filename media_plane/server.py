@@ -36,6 +36,8 @@ from media_plane.rpc.outbox import Outbox
 from media_plane.rpc.registry import NodeEntry, Registry
 from media_plane.rpc.service import GrpcServer, MediaPlaneService
 from media_plane.settings import Resampler, Settings
+from media_plane.stall_metrics import StallCollector
+from media_plane.stall_plan import StallPlan
 from media_plane.turn_metrics import TurnCollector
 
 log = structlog.get_logger(__name__)
@@ -79,6 +81,7 @@ class MediaServer:
             emit=self._outbox.append,
             model_path=endpoint.model,
             tells_heard=settings.gemini_tell_heard == "yes",
+            stalls=StallPlan.from_settings(settings),
         )
         self._twilio = TwilioServer(self.node)
         self._collection = Collection(monotonic_ns())
@@ -89,6 +92,7 @@ class MediaServer:
             LoopCollector(self._beat, self._watchdog, self._collection),
             PoolCollector(self.node),
             TurnCollector(self.node.listener, self.node.holds),
+            StallCollector(self.node.stalls.book),
         )
         self._sdk = GeminiSdk()
         self._ws_url = ""

@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     # after_hello: how long the agent waits for the callee to speak first. What is said meanwhile must fit
     # into the 5 s that are kept for the model.
     greeting_silence_s: float = Field(default=1.2, ge=0.2, le=2.5)
+    # Models that are silent when they should speak: docs/stalls.md.
+    stall_watch: Literal["yes", "no"] = "yes"
+    stall_wait_min_s: float = Field(default=2.0, ge=0.5, le=60)  # for an answer, however fast they have been
+    stall_wait_max_s: float = Field(default=8.0, ge=0.5, le=60)  # however slow
+    stall_gap_s: float = Field(default=1.5, ge=0.5, le=60)  # of silence in the middle of an answer
+    stall_then: Literal["wait", "end_call"] = "wait"  # when nothing has helped
 
     media_node_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     media_workers: int | Literal["auto"] = 1  # processes; auto: one per usable core

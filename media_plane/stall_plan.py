@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from media_plane.call.stall import LADDER, Rung, StallBook, StallRules
+from media_plane.settings import Settings
 from media_plane.stall_desk import Lines, Stalls
 from media_plane.wire.gemini_nudge import Nudging, nudging
 from protos.gemini.models import bare, known
@@ -25,7 +26,17 @@ class StallPlan:
     ends: bool = False
     book: StallBook = field(default_factory=StallBook)
 
-    def of(self, model: str, settings: AgentSettings | None, lines: Lines | None) -> Stalls | None:
+    @classmethod
+    def from_settings(cls, settings: Settings) -> StallPlan:
+        return cls(
+            watches=settings.stall_watch == "yes",
+            wait_min_ms=round(settings.stall_wait_min_s * 1000),
+            wait_max_ms=round(settings.stall_wait_max_s * 1000),
+            gap_ms=round(settings.stall_gap_s * 1000),
+            ends=settings.stall_then == "end_call",
+        )
+
+    def of(self, model: str, settings: AgentSettings | None, lines: Lines | None = None) -> Stalls | None:
         """None: this call is not watched over."""
         asked = settings if settings is not None else AgentSettings()
         stalls = asked.stalls
