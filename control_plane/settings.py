@@ -50,6 +50,8 @@ class Settings(DialingSettings):
 
     twilio_account_sid: str = ""
     twilio_auth_token: SecretStr = SecretStr("")
+    twilio_shared_key_id: str = ""  # of Twilio's HMAC-SHA256 signatures; empty: none
+    twilio_shared_key_secret: SecretStr = SecretStr("")
     twilio_api_base_url: str = "https://api.twilio.com"
 
     # The media nodes', where they must be the same: a call that its model would refuse is refused at once.

@@ -20,6 +20,7 @@ from media_plane.errors import CallRefused, ModelFailure
 from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_tools import Function, declared
 from media_plane.io.listener import Listener
+from media_plane.io.reopening import RenewalPlan, Reopener
 from media_plane.session import CallConfig, CallSession
 from media_plane.stall_plan import StallPlan
 from media_plane.totals import total
@@ -58,6 +59,7 @@ class Prepared:
 
     request: Request
     session: CallSession
+    reopener: Reopener | None = None
     opening: asyncio.Task[tuple[int, int]] | None = None
 
 
@@ -101,7 +103,8 @@ class Unanswered:
 
 class Node:
     """`changed` is called whenever the number of calls or `draining` changes; `model_path` gives a model's
-    name as the service wants it; `tells_heard`: models are told what the caller did not hear."""
+    name as the service wants it; `tells_heard`, `tells_keys`: models are told what the
+    caller did not hear, and which keys they press."""
 
     def __init__(
         self,
@@ -115,7 +118,9 @@ class Node:
         changed: Callable[[], None] = lambda: None,
         model_path: Callable[[str], str] = "models/{}".format,
         tells_heard: bool = True,
+        tells_keys: bool = True,
         stalls: StallPlan | None = None,
+        renewals: RenewalPlan | None = None,
     ) -> None:
         self.id = node_id
         self.capacity = capacity
@@ -132,6 +137,8 @@ class Node:
         self._emit = emit
         self._model_path = model_path
         self._tells_heard = tells_heard
+        self._tells_keys = tells_keys
+        self.renewals = renewals  # None: a call ends with its model's session
         self.stalls = stalls if stalls is not None else StallPlan()
         self._calls: dict[str, Prepared] = {}
         self._over: OrderedDict[str, Over] = OrderedDict()
@@ -238,6 +245,7 @@ class Node:
         if found is not None:
             all_input = includes_all_input(turns)
             gate = self.listener.gate(found, self._codecs.uplink_rate, all_input=all_input)
+        reopener = self.renewals.call(request.workflow_id, self.pool) if self.renewals is not None else None
         told = telling(request.model, manual=gate is not None) if self._tells_heard else Telling.NEVER
         session = CallSession(
             CallConfig(
@@ -249,6 +257,7 @@ class Node:
                 telling=told,
                 greeting_mode=request.greeting_mode,
                 hello_silence_ns=request.hello_silence_ns,
+                tell_keys=self._tells_keys,
                 hold=hold_knobs(turns),
                 stalls=self.stalls.of(request.model, request.settings),
             ),
@@ -259,8 +268,9 @@ class Node:
             first_seq=before.next_seq if before is not None else 1,
             gate=gate,
             holds=self.holds,
+            renewing=reopener.renewing if reopener is not None else None,
         )
-        call = self._calls[request.workflow_id] = Prepared(request, session)
+        call = self._calls[request.workflow_id] = Prepared(request, session, reopener)
         self.counters.calls += 1
         self._idle.clear()
         self.changed()
@@ -273,8 +283,13 @@ class Node:
 
         request = call.request
         functions = declared(request.tools)
-        config = live_config(request.system_prompt, request.voice, functions, request.settings)
+        transparent = self.renewals is not None and self.renewals.transparent
+        config = live_config(
+            request.system_prompt, request.voice, functions, request.settings, transparent=transparent
+        )
         setup = setup_message(self._model_path(request.model), config)
+        if call.reopener is not None:
+            call.reopener.setup = setup
         try:
             return await self.pool.open(call.session, setup)
         except ModelFailure as failure:

@@ -25,6 +25,7 @@ from media_plane.io.gemini_endpoint import GeminiEndpoint
 from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_sdk import GeminiSdk
 from media_plane.io.listener import Detectors, Listener
+from media_plane.io.reopening import RenewalPlan
 from media_plane.io.twilio_ws import TwilioServer
 from media_plane.loop.beat import Beat
 from media_plane.loop.collection import Collection
@@ -32,6 +33,8 @@ from media_plane.loop.watchdog import Watchdog
 from media_plane.metrics import LoopCollector, MetricsServer, NodeCollector
 from media_plane.node import Node
 from media_plane.pool_metrics import PoolCollector
+from media_plane.renewal_metrics import RenewalCollector
+from media_plane.rpc.handles import Handles
 from media_plane.rpc.outbox import Outbox
 from media_plane.rpc.registry import NodeEntry, Registry
 from media_plane.rpc.service import GrpcServer, MediaPlaneService
@@ -39,6 +42,7 @@ from media_plane.settings import Resampler, Settings
 from media_plane.stall_metrics import StallCollector
 from media_plane.stall_plan import StallPlan
 from media_plane.turn_metrics import TurnCollector
+from protos.twilio_signing import Verifier
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +76,8 @@ class MediaServer:
             else None
         )
         endpoint = GeminiEndpoint.of(settings, self._credentials)
+        self._handles = Handles(self._redis, node_id=settings.media_node_id, ttl_s=settings.redis_session_ttl)
+        renewals = RenewalPlan.of(settings, self._handles.keep)
         self.node = Node(
             node_id=settings.media_node_id,
             capacity=settings.media_capacity,
@@ -81,9 +87,16 @@ class MediaServer:
             emit=self._outbox.append,
             model_path=endpoint.model,
             tells_heard=settings.gemini_tell_heard == "yes",
+            renewals=renewals,
+            tells_keys=settings.dtmf_to_model == "yes",
             stalls=StallPlan.from_settings(settings),
         )
-        self._twilio = TwilioServer(self.node)
+        verifier = Verifier(
+            settings.twilio_auth_token.get_secret_value(),
+            settings.twilio_shared_key_id,
+            settings.twilio_shared_key_secret.get_secret_value(),
+        )
+        self._twilio = TwilioServer(self.node, verifier if verifier.armed else None)
         self._collection = Collection(monotonic_ns())
         self._beat = Beat(self._between_frames)
         self._watchdog = Watchdog(self._beat)
@@ -91,6 +104,7 @@ class MediaServer:
             NodeCollector(self.node, self._outbox, self._codecs),
             LoopCollector(self._beat, self._watchdog, self._collection),
             PoolCollector(self.node),
+            RenewalCollector(renewals.counts),
             TurnCollector(self.node.listener, self.node.holds),
             StallCollector(self.node.stalls.book),
         )
@@ -112,7 +126,7 @@ class MediaServer:
         warm_up(self._codecs)
         with _binding("MEDIA_WS_PORT", s.media_ws_port):
             ws_port = await self._twilio.start(s.media_host, s.media_ws_port)
-        self._ws_url = s.public_ws_url(ws_port)
+        self._ws_url = self._twilio.public_url = s.public_ws_url(ws_port)
         self._grpc = GrpcServer(MediaPlaneService(self.node, self._sdk, s, self._ws_url))
         with _binding("MEDIA_GRPC_PORT", s.media_grpc_port):
             grpc_port = await self._grpc.start(s.media_host, s.media_grpc_port, s.media_grpc_tls)
@@ -126,6 +140,7 @@ class MediaServer:
         self._tasks = [
             asyncio.create_task(self._outbox.run(), name="outbox"),
             asyncio.create_task(self._registry.run(), name="registry"),
+            asyncio.create_task(self._handles.run(), name="handles"),
         ]
         if self._credentials is not None:
             self._tasks.append(asyncio.create_task(self._credentials.run(), name="credentials"))

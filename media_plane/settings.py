@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     # A connection is cut after about ten minutes, which a call should have for itself.
     gemini_pool_session_age_s: float = Field(default=120.0, gt=0)
     gemini_pool_window_s: float = Field(default=60.0, gt=0)  # over which the rate of calls is taken
+    # When a call's session is renewed without being asked to: those that the service did not announce the end
+    # of were cut after 58 minutes.
+    gemini_session_age_s: float = Field(default=3300.0, gt=0)
+    gemini_renew_within_s: float = Field(default=15.0, gt=0)  # a call goes on for so long without its model
     # after_hello: how long the agent waits for the callee to speak first. What is said meanwhile must fit
     # into the 5 s that are kept for the model.
     greeting_silence_s: float = Field(default=1.2, ge=0.2, le=2.5)
@@ -77,6 +81,12 @@ class Settings(BaseSettings):
     stall_wait_max_s: float = Field(default=8.0, ge=0.5, le=60)  # however slow
     stall_gap_s: float = Field(default=1.5, ge=0.5, le=60)  # of silence in the middle of an answer
     stall_then: Literal["wait", "end_call"] = "wait"  # when nothing has helped
+
+    # With one of these, streams must be signed by Twilio, over the address of MEDIA_PUBLIC_WS_URL.
+    twilio_auth_token: SecretStr = SecretStr("")
+    twilio_shared_key_id: str = ""
+    twilio_shared_key_secret: SecretStr = SecretStr("")
+    dtmf_to_model: Literal["yes", "no"] = "yes"  # which keys the caller presses
 
     media_node_id: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     media_workers: int | Literal["auto"] = 1  # processes; auto: one per usable core

@@ -28,6 +28,7 @@ from media_plane.errors import CloseCode
 from media_plane.io.socket_leg import SocketLeg
 from media_plane.session import CallSession
 from media_plane.wire import twilio
+from protos.twilio_signing import SETTINGS_HEADER, SIGNATURE_HEADER, Verifier
 
 log = structlog.get_logger(__name__)
 
@@ -82,11 +83,13 @@ class _Refusal(SocketLeg):
 
 
 class TwilioServer:
-    """Owns the listening socket. `start` returns the port bound."""
+    """Owns the listening socket. `start` returns the port bound. `verifier`: streams must be signed."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, verifier: Verifier | None = None) -> None:
         self._admission = admission
+        self._verifier = verifier
         self._server: asyncio.Server | None = None
+        self.public_url = ""  # as Twilio dials us; what it signs begins with it
 
     async def start(self, host: str, port: int) -> int:
         self._server = await ws_create_server(
@@ -114,6 +117,11 @@ class TwilioServer:
             self._admission.refused("draining")
             return _answer(503, {"error": "draining"})
         workflow_id, _, token = path[len(_PATH) :].partition("/")
+        if self._verifier is not None:
+            headers = request.headers
+            signature, settings = headers.get(SIGNATURE_HEADER, ""), headers.get(SETTINGS_HEADER, "")
+            if not self._verifier.verify_upgrade(self.public_url + path, signature, settings):
+                return self._refuse("signature", workflow_id, "not signed by Twilio")
         found = self._admission.find(workflow_id)
         if found is None:
             return self._refuse("unknown", workflow_id, "no such call is prepared here")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
+import secrets
 from time import monotonic_ns
 from typing import Any, NoReturn
 
@@ -24,6 +26,10 @@ from protos.voiceplane.media.v1 import media_pb2 as pb
 from protos.voiceplane.media.v1 import media_pb2_grpc
 
 _NAME = pb.DESCRIPTOR.services_by_name["MediaPlane"].full_name
+_WITHIN_MS = (1_000, 600_000)
+_SENTENCE_NS = 3_000_000_000  # for the agent to finish what it is saying
+_LOOK_S = 0.05
+_TOKEN_BYTES = 24
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 _STATES = {
@@ -112,6 +118,27 @@ class MediaPlaneService(media_pb2_grpc.MediaPlaneServicer):
             await _abort(context, grpc.StatusCode.NOT_FOUND, "no such call on this node")
         outcome = found[0].answer_tool(request.tool_call_id, response, monotonic_ns())
         return pb.AnswerToolResponse(outcome=_OUTCOMES[outcome])
+
+    async def ExpectStream(  # noqa: N802
+        self, request: pb.ExpectStreamRequest, context: _Context
+    ) -> pb.ExpectStreamResponse:
+        if not _WITHIN_MS[0] <= request.within_ms <= _WITHIN_MS[1]:
+            message = f"within_ms must be from {_WITHIN_MS[0]} to {_WITHIN_MS[1]}"
+            await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, message)
+        found = self._node.find(request.workflow_id)
+        if found is None:
+            await _abort(context, grpc.StatusCode.NOT_FOUND, "no such call on this node")
+        session = found[0]
+        quiet_by_ns = monotonic_ns() + _SENTENCE_NS
+        while session.state is State.LIVE and session.speaks and monotonic_ns() < quiet_by_ns:
+            await asyncio.sleep(_LOOK_S)  # noqa: ASYNC110 - what is played is known by the clock alone
+        if session.state is not State.LIVE:
+            await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "the call is not live")
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        session.line.expect(token, monotonic_ns() + request.within_ms * 1_000_000)
+        return pb.ExpectStreamResponse(
+            stream_url=f"{self._ws_url}/twilio/ws/media/{request.workflow_id}/{token}"
+        )
 
     async def GetStats(self, request: pb.GetStatsRequest, context: _Context) -> pb.GetStatsResponse:  # noqa: N802
         node = self._node

@@ -486,3 +486,46 @@ class SendTextResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SendTextResponse: _TypeAlias = SendTextResponse  # noqa: Y015
+
+@_typing.final
+class ExpectStreamRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    WITHIN_MS_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    within_ms: _builtins.int
+    """1000-600000; without a stream by then the media leg is over"""
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        within_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["within_ms", b"within_ms", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExpectStreamRequest: _TypeAlias = ExpectStreamRequest  # noqa: Y015
+
+@_typing.final
+class ExpectStreamResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_URL_FIELD_NUMBER: _builtins.int
+    stream_url: _builtins.str
+    """wss://…/twilio/ws/media/{workflow_id}/{token}"""
+    def __init__(
+        self,
+        *,
+        stream_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stream_url", b"stream_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExpectStreamResponse: _TypeAlias = ExpectStreamResponse  # noqa: Y015

@@ -64,6 +64,11 @@ class MediaPlaneStub:
                 request_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextRequest.SerializeToString,
                 response_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextResponse.FromString,
                 _registered_method=True)
+        self.ExpectStream = channel.unary_unary(
+                '/voiceplane.media.v1.MediaPlane/ExpectStream',
+                request_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.ExpectStreamRequest.SerializeToString,
+                response_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.ExpectStreamResponse.FromString,
+                _registered_method=True)
 
 
 class MediaPlaneServicer:
@@ -116,6 +121,15 @@ class MediaPlaneServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExpectStream(self, request, context):
+        """Keeps a live call's session when its stream leaves, for another stream that presents a token of its own.
+        Answers when the agent has finished what it is saying, after 3 s at the latest. Asked again, the token is
+        another one. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MediaPlaneServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,6 +162,11 @@ def add_MediaPlaneServicer_to_server(servicer, server):
                     servicer.SendText,
                     request_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextRequest.FromString,
                     response_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextResponse.SerializeToString,
+            ),
+            'ExpectStream': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExpectStream,
+                    request_deserializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.ExpectStreamRequest.FromString,
+                    response_serializer=protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.ExpectStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -312,6 +331,33 @@ class MediaPlane:
             '/voiceplane.media.v1.MediaPlane/SendText',
             protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextRequest.SerializeToString,
             protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.SendTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExpectStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceplane.media.v1.MediaPlane/ExpectStream',
+            protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.ExpectStreamRequest.SerializeToString,
+            protos_dot_voiceplane_dot_media_dot_v1_dot_media__pb2.ExpectStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,11 @@ class MediaPlaneStub:
     """Gives the model a text. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live,
     or its model takes no instructions; INVALID_ARGUMENT for an empty text or one over 4096 bytes.
     """
+    ExpectStream: _grpc.UnaryUnaryMultiCallable[_media_pb2.ExpectStreamRequest, _media_pb2.ExpectStreamResponse]
+    """Keeps a live call's session when its stream leaves, for another stream that presents a token of its own.
+    Answers when the agent has finished what it is saying, after 3 s at the latest. Asked again, the token is
+    another one. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live.
+    """
 
 @_typing.type_check_only
 class MediaPlaneAsyncStub(MediaPlaneStub):
@@ -74,6 +79,11 @@ class MediaPlaneAsyncStub(MediaPlaneStub):
     SendText: _aio.UnaryUnaryMultiCallable[_media_pb2.SendTextRequest, _media_pb2.SendTextResponse]  # type: ignore[assignment]
     """Gives the model a text. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live,
     or its model takes no instructions; INVALID_ARGUMENT for an empty text or one over 4096 bytes.
+    """
+    ExpectStream: _aio.UnaryUnaryMultiCallable[_media_pb2.ExpectStreamRequest, _media_pb2.ExpectStreamResponse]  # type: ignore[assignment]
+    """Keeps a live call's session when its stream leaves, for another stream that presents a token of its own.
+    Answers when the agent has finished what it is saying, after 3 s at the latest. Asked again, the token is
+    another one. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live.
     """
 
 class MediaPlaneServicer(metaclass=_abc_1.ABCMeta):
@@ -131,6 +141,17 @@ class MediaPlaneServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_media_pb2.SendTextResponse, _abc.Awaitable[_media_pb2.SendTextResponse]]:
         """Gives the model a text. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live,
         or its model takes no instructions; INVALID_ARGUMENT for an empty text or one over 4096 bytes.
+        """
+
+    @_abc_1.abstractmethod
+    def ExpectStream(
+        self,
+        request: _media_pb2.ExpectStreamRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_media_pb2.ExpectStreamResponse, _abc.Awaitable[_media_pb2.ExpectStreamResponse]]:
+        """Keeps a live call's session when its stream leaves, for another stream that presents a token of its own.
+        Answers when the agent has finished what it is saying, after 3 s at the latest. Asked again, the token is
+        another one. NOT_FOUND for a call this node does not hold; FAILED_PRECONDITION when it is not live.
         """
 
 def add_MediaPlaneServicer_to_server(servicer: MediaPlaneServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
