@@ -152,7 +152,7 @@ class CallSession:
             playout=self._playout,
             agent=self._agent,
             emit=self._emit,
-            renew=None,
+            renew=self.renew,
             end=self._give_up,
         )
 

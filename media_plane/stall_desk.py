@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from media_plane.agent_audio import AgentAudio, nobody
+from media_plane.call.continuity import Renewal
 from media_plane.call.conversation import Conversation
 from media_plane.call.playout import Playout
 from media_plane.call.stall import Cause, Climb, Over, Rung, StallBook, StallRules
@@ -21,6 +22,8 @@ from media_plane.wire.gemini_nudge import Nudging, nudge
 from media_plane.wire.gemini_tools import ToolResponse
 
 log = structlog.get_logger(__name__)
+
+_RENEWALS = {Rung.RESUME: Renewal.RESUME, Rung.FRESH: Renewal.FRESH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,8 @@ class Stalls:
 
 
 class StallDesk:
-    """`emit` is given events. `renew` is to get another session for the call (RESUME or FRESH): False, it
-    can't; else `renewed` is called when it is there. `end` ends the call; both are given a reason and the
-    time."""
+    """`emit` is given events. `renew` is to get another session for the call: False, it can't; else `renewed`
+    is called when it is there. `end` ends the call; both are given a reason and the time."""
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class StallDesk:
         playout: Playout,
         agent: AgentAudio,
         emit: Callable[[Body, int], None],
-        renew: Callable[[Rung, str, int], bool] | None,
+        renew: Callable[[Renewal, str, int], bool],
         end: Callable[[str, int], None],
     ) -> None:
         book = stalls.book
@@ -87,6 +89,7 @@ class StallDesk:
             playout=playout,
         )
         self._words = ("", "")  # of the answer that was cut off last: heard, and not
+        self._cut = False  # what broke off was, here; else the next session is asked to go on with it
         self._ending = False  # a goodbye plays
         self._log = log.bind(workflow_id=workflow_id)
         self.caller_text = self._watch.caller_text
@@ -99,8 +102,8 @@ class StallDesk:
 
     @property
     def renewing(self) -> bool:
-        """A rung has asked for another session."""
-        return self._watch.renewing
+        """A stall is being dealt with: a renewal under way is one of its rungs, or as good as that."""
+        return self._watch.climbing
 
     def begin(self, now_ns: int) -> None:
         """Both legs are there, and the agent may speak."""
@@ -146,7 +149,7 @@ class StallDesk:
         """As of AgentAudio."""
         self._watch.end()
         self._emit = self._end = nobody
-        self._renew = None
+        self._renew = _never
 
     def _do(self, step: Step, model: Leg | None, now_ns: int) -> None:
         if isinstance(step, Over):
@@ -162,8 +165,8 @@ class StallDesk:
         )
         if not step.again:
             self._emit(ModelStalled(cause.value, rung.value, "", step.silent_ms), now_ns)
-        if cause is Cause.BROKE_OFF:
-            self._cut(now_ns)
+        if cause is Cause.BROKE_OFF and rung is Rung.NUDGE:
+            self._cut_off(now_ns)
         if not self._take(step, model, now_ns):
             self._watch.refused(now_ns)
 
@@ -177,9 +180,11 @@ class StallDesk:
             self._ending = True
             self._say(lines.goodbye() if lines is not None else None, now_ns)
             return True
-        return self._renew is not None and self._renew(step.rung, step.cause.value, now_ns)
+        return self._renew(_RENEWALS[step.rung], step.cause.value, now_ns)
 
     def _nudge(self, cause: Cause, model: Leg | None, now_ns: int) -> bool:
+        if cause is Cause.BROKE_OFF and not self._cut:
+            return True
         heard, unheard = self._words
         message = nudge(
             cause,
@@ -197,10 +202,11 @@ class StallDesk:
             self._turns.stale_until_ns = now_ns + CROSSING_NS
         return True
 
-    def _cut(self, now_ns: int) -> None:
+    def _cut_off(self, now_ns: int) -> None:
         """What broke off is not gone on with in the same breath."""
         turn = self._conversation.interrupt(now_ns)
         if turn is not None:
+            self._cut = True
             self._words = self._conversation.cut_words(turn)[:2]
             self._agent.forget()
 
@@ -215,6 +221,7 @@ class StallDesk:
         return True
 
     def _over(self, over: Over, now_ns: int) -> None:
+        self._cut = False
         self._log.info(
             "the model is back",
             cause=over.cause.value,
@@ -225,3 +232,8 @@ class StallDesk:
         self._emit(
             ModelStalled(over.cause.value, over.rung.value, over.outcome.value, over.silent_ms), now_ns
         )
+
+
+def _never(how: Renewal, why: str, now_ns: int) -> bool:
+    """There is no other session for a call that is over."""
+    return False

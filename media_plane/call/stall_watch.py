@@ -154,16 +154,17 @@ class StallWatch:
         self._too_early()
 
     @property
-    def renewing(self) -> bool:
-        """A rung has asked for another session."""
-        return self._open is not None and self._open[1] in (Rung.RESUME, Rung.FRESH)
+    def climbing(self) -> bool:
+        """A rung has been taken, and nothing has come of it yet."""
+        return self._cause is not None and self._index >= 0
 
     def renewed(self, now_ns: int) -> None:
-        """Another session has taken the call on. It hears what the caller said and nobody has answered."""
+        """Another session has taken the call on. It hears what the caller said and nobody has answered, or is
+        asked for the greeting."""
         if self._cause is None:
             return
-        if self.renewing:
-            hears_again = self._cause in (Cause.NO_REPLY, Cause.EMPTY_TURN, Cause.TOOL)
+        if self.climbing:
+            hears_again = self._cause not in (Cause.PHANTOM, Cause.BROKE_OFF)
             asks = Rung.NUDGE in self._rules.rungs
             answer_ns = now_ns + (self._spoken_wait() if hears_again or not asks else 0)
             self._ask_ns = answer_ns if asks else 0
