@@ -127,7 +127,7 @@ class NodeCollector(Collector):
         for direction, histogram in (("up", tally.up_latency), ("down", tally.down_latency)):
             added.add_metric([direction], list(_buckets(histogram)), histogram.total_us / 1e6)
         yield added
-        yield _histogram(
+        yield histogram_family(
             "voiceplane_media_response_seconds",
             "End of the caller's words to the agent's first audio written, per turn",
             tally.response,
@@ -143,7 +143,9 @@ class LoopCollector(Collector):
         self._collection = collection
 
     def collect(self) -> Iterator[Metric]:
-        yield _histogram("voiceplane_media_loop_lag_seconds", "How late the loop's pulse was", self._beat.lag)
+        yield histogram_family(
+            "voiceplane_media_loop_lag_seconds", "How late the loop's pulse was", self._beat.lag
+        )
         yield _counter(
             "voiceplane_media_deadline_misses", "Pulses later than a frame's 20 ms", self._beat.misses
         )
@@ -213,7 +215,8 @@ def _held_back(name: str, text: str, resampler: str, up_down_ms: tuple[float, fl
     return family
 
 
-def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+def histogram_family(name: str, text: str, histogram: Histogram) -> Metric:
+    """What a histogram of microseconds counted, in seconds."""
     return HistogramMetricFamily(
         name, text, buckets=list(_buckets(histogram)), sum_value=histogram.total_us / 1e6
     )

@@ -30,10 +30,13 @@ def live_config(
     voice: str,
     functions: Sequence[types.FunctionDeclaration] = (),
     settings: AgentSettings | None = None,
+    *,
+    transparent: bool = False,
 ) -> types.LiveConnectConfig:
     """The configuration of a telephone call: audio both ways, transcribed, resumable, without a length
     limit, and what the call asks for. The settings' own model and voice are not looked at; what is not set
-    in them is left out, so that the service's defaults hold."""
+    in them is left out, so that the service's defaults hold. `transparent`: handles say which messages they
+    include, which is asked of Vertex AI alone."""
     asked = _asked(settings) if settings is not None else {}
     return types.LiveConnectConfig(
         response_modalities=[types.Modality.AUDIO],
@@ -54,7 +57,7 @@ def live_config(
         output_audio_transcription=types.AudioTranscriptionConfig(),
         realtime_input_config=_realtime_input(asked.get("turns", {})),
         tools=[types.Tool(function_declarations=list(functions))] if functions else None,
-        session_resumption=types.SessionResumptionConfig(),
+        session_resumption=types.SessionResumptionConfig(transparent=True if transparent else None),
         context_window_compression=types.ContextWindowCompressionConfig(sliding_window=types.SlidingWindow()),
     )
 

@@ -283,32 +283,36 @@ async def test_twilio_s_socket_cut_without_stop_ends_the_call(plane: Plane, serv
     assert told[-1].stream_ended.reason == events.STREAM_END_REASON_SOCKET_CLOSED
 
 
-@pytest.mark.parametrize(
-    ("code", "reason", "retryable"),
-    [(WSCloseCode.INTERNAL_ERROR, "Internal error encountered.", True), (None, "", True)],
-    ids=["close", "cut"],
-)
-async def test_the_model_going_mid_call_lets_twilio_go_on_with_the_next_verb(
-    plane: Plane, servers: Servers, code: WSCloseCode | None, reason: str, retryable: bool
+@pytest.mark.parametrize("closed", [True, False], ids=["close", "cut"])
+async def test_a_model_that_goes_and_can_t_be_had_again_lets_twilio_go_on_with_the_next_verb(
+    plane: Plane, servers: Servers, closed: bool
 ) -> None:
     caller, model, workflow_id = await plane.call()
-    if code is None:
-        model.cut()
-    else:
-        model.close(code, reason)
-    assert await caller.closed() == 1011
+    plane.gemini.refuse = 403
+    try:
+        if closed:
+            model.close(WSCloseCode.INTERNAL_ERROR, "Internal error encountered.")
+        else:
+            model.cut()
+        assert await caller.closed() == 1011
+    finally:
+        plane.gemini.refuse = 0
     told = await story(servers, workflow_id)
     assert [event.WhichOneof("body") for event in told[-2:]] == ["session_failed", "stream_ended"]
-    assert told[-2].session_failed.close_code == (1011 if code is not None else 1006)
-    assert told[-2].session_failed.retryable is retryable
+    assert told[-2].session_failed.close_code == 403
+    assert not told[-2].session_failed.retryable
     assert told[-1].stream_ended.reason == events.STREAM_END_REASON_MODEL_FAILED
 
 
-async def test_the_model_going_while_it_rings_is_told(plane: Plane, servers: Servers) -> None:
+async def test_the_model_going_for_good_while_it_rings_is_told(plane: Plane, servers: Servers) -> None:
     workflow_id = f"call-{uuid.uuid4()}"
     url = (await plane.prepare(workflow_id)).stream_url
-    plane.gemini.sessions[-1].close(WSCloseCode.GOING_AWAY, "bye")
-    told = await story(servers, workflow_id)
+    plane.gemini.refuse = 403
+    try:
+        plane.gemini.sessions[-1].close(WSCloseCode.GOING_AWAY, "bye")
+        told = await story(servers, workflow_id)
+    finally:
+        plane.gemini.refuse = 0
     assert [event.WhichOneof("body") for event in told] == ["session_ready", "session_failed", "stream_ended"]
     assert await refused_dial(plane, url) == (1008, "no such call is prepared here")
 
