@@ -12,6 +12,7 @@ import structlog
 from media_plane.agent_audio import AgentAudio, nobody
 from media_plane.call.continuity import Renewal
 from media_plane.call.conversation import Conversation
+from media_plane.call.farewell import SETTLE_NS
 from media_plane.call.playout import Playout
 from media_plane.call.stall import Cause, Climb, Over, Rung, StallBook, StallRules
 from media_plane.call.stall_watch import CROSSING_NS, StallWatch, Step
@@ -90,7 +91,7 @@ class StallDesk:
         )
         self._words = ("", "")  # of the answer that was cut off last: heard, and not
         self._cut = False  # what broke off was, here; else the next session is asked to go on with it
-        self._ending = False  # a goodbye plays
+        self._ends_ns = 0  # when the call ends, unless its goodbye plays on; 0: it does not
         self._log = log.bind(workflow_id=workflow_id)
         self.caller_text = self._watch.caller_text
         self.crossed = self._watch.crossed
@@ -138,8 +139,10 @@ class StallDesk:
 
     def tick(self, now_ns: int, model: Leg | None, *, held: bool) -> None:
         """`model`: its socket; `held`: somebody else has the word, a function for example."""
-        if self._ending:
-            if self._playout.left_ns(now_ns) == 0:
+        if self._ends_ns:
+            if self._playout.left_ns(now_ns):
+                self._ends_ns = now_ns + SETTLE_NS
+            elif now_ns >= self._ends_ns:
                 self._end("the model did not answer", now_ns)
             return
         for step in self._watch.look(now_ns, held=held):
@@ -177,7 +180,7 @@ class StallDesk:
         if step.rung is Rung.HOLD:
             return self._say(lines.hold() if lines is not None else None, now_ns)
         if step.rung is Rung.END:
-            self._ending = True
+            self._ends_ns = now_ns
             self._say(lines.goodbye() if lines is not None else None, now_ns)
             return True
         return self._renew(_RENEWALS[step.rung], step.cause.value, now_ns)
