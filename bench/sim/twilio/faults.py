@@ -6,7 +6,7 @@
 | `status_reorder` | a status callback is late, so that others overtake it | `event`, `delay_ms` 300 |
 | `status_drop` | a status callback is never sent | `event` |
 | `api_error` | the REST API answers with an error | `code`, `on`: create, fetch, list, update |
-| `api_lost_response` | the REST API does what it is asked, then drops the connection | `on` |
+| `api_lost_response` | the REST API does what it is asked, then says nothing and drops the connection | `on`, `after_ms` 0 |
 | `signature_omit` | a request has no signature | `on`: webhook, stream |
 | `signature_forge` | a request is signed with another token | `on` |
 | `stream_drop` | the media socket breaks without a `stop` | `after_ms` 1000 |
@@ -30,7 +30,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "status_reorder": {"event": "", "delay_ms": 300},
     "status_drop": {"event": ""},
     "api_error": {"code": 20429, "on": ""},
-    "api_lost_response": {"on": ""},
+    "api_lost_response": {"on": "", "after_ms": 0},
     "signature_omit": {"on": ""},
     "signature_forge": {"on": ""},
     "stream_drop": {"after_ms": 1000},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 from base64 import b64decode
 
@@ -57,7 +58,7 @@ class _Rest:
         form = await _form(request)
         wanted = parse_call_request(form, form.getall("StatusCallbackEvent", []), self._world.config.number)
         call = self._world.create(wanted)
-        self._maybe_lose(request, "create")
+        await self._maybe_lose(request, "create")
         return web.json_response(call.resource.body(), status=201)
 
     async def list_calls(self, request: web.Request) -> web.StreamResponse:
@@ -77,7 +78,7 @@ class _Rest:
             await self._end(call, status)
         elif url or twiml:
             await self._redirect(call, Hook(url, "GET" if form.get("Method") == "GET" else "POST"), twiml)
-        self._maybe_lose(request, "update")
+        await self._maybe_lose(request, "update")
         return web.json_response(call.resource.body())
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
@@ -126,9 +127,13 @@ class _Rest:
         if armed := self._world.faults.strike("api_error", on=operation):
             raise ApiError(int(armed["code"]))
 
-    def _maybe_lose(self, request: web.Request, operation: str) -> None:
+    async def _maybe_lose(self, request: web.Request, operation: str) -> None:
         """`api_lost_response`: what was asked for is done, and nobody hears of it."""
-        if self._world.faults.strike("api_lost_response", on=operation) and request.transport is not None:
+        armed = self._world.faults.strike("api_lost_response", on=operation)
+        if armed is None:
+            return
+        await asyncio.sleep(armed["after_ms"] / 1000)
+        if request.transport is not None:
             request.transport.abort()
 
 
