@@ -53,9 +53,16 @@ def connect(dsn: str, *, answer_s: float = ANSWER_S, max_connections: int = 50) 
 @asynccontextmanager
 async def reached(limit_s: float | None = OPERATION_S) -> AsyncIterator[None]:
     """Within this block, Redis being away or slower than `limit_s` is DependencyUnavailable."""
+    task = asyncio.current_task()
+    assert task is not None, "commands are sent from tasks"
+    cancelled = task.cancelling()
     try:
         async with asyncio.timeout(limit_s):
             yield
+            if task.cancelling() > cancelled:
+                # The client takes a cancellation that comes while it connects for a timeout of its own, and
+                # tries again: whoever cancelled us would wait for ever.
+                raise asyncio.CancelledError
     except _AWAY as error:
         raise DependencyUnavailable("redis", str(error)) from error
     except TimeoutError as error:
