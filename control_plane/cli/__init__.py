@@ -1,4 +1,4 @@
-"""The command line: `voiceplane up | down | status | db | media | control | worker | demo | bench`."""
+"""The command line: `voiceplane up | down | status | db | keys | media | control | worker | demo | bench`."""
 
 from __future__ import annotations
 
