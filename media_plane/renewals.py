@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import random
 from typing import Protocol
 
@@ -18,6 +18,7 @@ import structlog
 from picows import WSMsgType
 
 from media_plane.agent_audio import AgentAudio, nobody
+from media_plane.call.alignment import likely_length
 from media_plane.call.continuity import (
     Attempt,
     Cause,
@@ -115,8 +116,8 @@ class Renewals:
     __slots__ = (
         *("_anchor", "_answered_ns", "_attempt", "_base", "_broke_off", "_cancel", "_cause", "_connect"),
         *("_detail", "_emit", "_exact", "_failed", "_failure", "_handle_at", "_history", "_leg", "_log"),
-        *("_lost_ns", "_model", "_model_closed", "_policy", "_renewing", "_start_ns", "_taken", "_talk"),
-        *("_tries", "model_frame"),
+        *("_lost_ns", "_model", "_model_closed", "_partial", "_policy", "_renewing", "_start_ns", "_taken"),
+        *("_talk", "_tries", "model_frame"),
     )
 
     def __init__(
@@ -155,6 +156,7 @@ class Renewals:
         self._lost_ns = 0
         self._taken = 0
         self._broke_off = False
+        self._partial = (0, "")  # the segment of the answer that broke off last, and how much of it came
         self._failure: ModelFailure | None = None  # for which the call ends when the agent has been heard out
         # Where the handle is: the service counts messages.
         self._handle_at = 0
@@ -189,7 +191,8 @@ class Renewals:
     def told(self, body: Body) -> None:
         """An event of the call."""
         if isinstance(body, TranscriptSegment):
-            self._history.add(body)
+            known, text = self._partial
+            self._history.add(replace(body, text=text) if body.segment_id == known else body)
         elif isinstance(body, TurnCompleted) and body.first_audio_ms >= 0:
             self._answered_ns = self._start_ns + body.first_audio_ms * 1_000_000
 
@@ -319,6 +322,10 @@ class Renewals:
         turn = running.current
         self._broke_off = turn is not None and running.generating
         if turn is not None and self._broke_off:
+            segment = talk.conversation.transcript.open(Speaker.AGENT)
+            if segment is not None:
+                at = likely_length(segment.parts, segment.received, turn.samples)
+                self._partial = (segment.id, "".join(segment.parts)[:at].strip())
             turn.cut_at(turn.first + turn.samples, generated=False)
         running.generated()
         talk.agent.mark_end()
@@ -460,7 +467,8 @@ class Renewals:
         turn_now = conversation.turns.current
         agent = conversation.transcript.open(Speaker.AGENT)
         if agent is not None and turn_now is not None and agent.opened_ns > since_ns:
-            yield Said(True, conversation.heard.words(agent, turn_now)[0])
+            known, text = self._partial
+            yield Said(True, text if agent.id == known else conversation.heard.words(agent, turn_now)[0])
 
     def _words(self, attempt: Attempt, counts: RenewalCounts) -> Iterator[bytes]:
         """What the next session is told, before it hears anything."""

@@ -101,3 +101,22 @@ def heard_length(deltas: Sequence[str], received: Sequence[int], heard: int, sam
         position += units(delta) * unit
         begins = ends
     return cut
+
+
+def likely_length(deltas: Sequence[str], received: Sequence[int], samples: int) -> int:
+    """Where to cut the deltas' joined text of a turn that broke off: everything before it is likely to be in
+    the `samples` that came. No bound, but a guess: words are neither to be lost nor to be said twice."""
+    text = "".join(deltas)
+    if not deltas:
+        return 0
+    known = units("".join(deltas[:-1]))  # said in what had come with the last delta, about
+    unit = received[-1] / known if received[-1] >= _ENOUGH and known else _RATE / _USUAL
+    begins = len(text) - len(deltas[-1])
+    position = min(known * unit, received[-1])
+    cut = 0
+    for word in _WORD.finditer(text):
+        ends = position + units(text[begins : word.end()].rstrip(_PAUSES)) * unit
+        if word.end() > begins and ends > samples + _DOUBT:
+            return cut
+        cut = word.end()
+    return cut

@@ -47,18 +47,21 @@ class Scene:
         self.model, self.caller = RecordedLeg(), RecordedLeg()
         self.events: list[CallEvent] = []
         self.ended: list[CallSession] = []
-        self.session = CallSession(
+        self.session = self._make(greeting, config)
+        self._sequence = 0
+        if ready:
+            self.ready()
+        if started:
+            self.start()
+
+    def _make(self, greeting: str, config: dict[str, Any]) -> CallSession:
+        return CallSession(
             CallConfig("call-1", greeting, "gemini-test", 180_000 * MS, **config),
             CODECS,
             clock=lambda: self.now,
             emit=self.events.append,
             ended=self.ended.append,
         )
-        self._sequence = 0
-        if ready:
-            self.ready()
-        if started:
-            self.start()
 
     @property
     def now(self) -> int:
