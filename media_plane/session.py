@@ -43,6 +43,7 @@ from media_plane.tool_desk import ToolDesk
 from media_plane.wire import events, gemini, twilio
 from media_plane.wire.events import Body, EndReason
 from media_plane.wire.gemini_notes import Telling, heard_note
+from media_plane.wire.gemini_texts import OutsideTexts, TextRefused
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,7 @@ class CallSession:
         *("_ended", "_greeting", "_log", "_model", "_note_up", "_play", "_playout"),
         *("_prewarmed", "_setup_ms", "_stalls", "_turns", "_up", "config", "desk", "end_reason"),
         *("gate", "hold", "line", "next_seq", "renewals", "start_ns", "state", "stream_sid"),
-        *("summary", "tally"),
+        *("summary", "tally", "texts"),
     )
 
     def __init__(
@@ -127,6 +128,7 @@ class CallSession:
         )
         self._early = WaitingAudio(EARLY_S)
         self.line = LineDesk(config.model if config.tell_keys else "")
+        self.texts = OutsideTexts(config.model)
         self._stalls = self._stall_desk(config.stalls) if config.stalls is not None else None
         responded = self._stalls.tool_answered if self._stalls is not None else nobody
         self.desk = ToolDesk(config.workflow_id, config.tools, self._emit, responded)
@@ -475,6 +477,9 @@ class CallSession:
             keys = self.line.due(now_ns)
             if keys is not None and self._model is not None:
                 self._model.send_text(keys)
+            if self.texts.waiting and self._model is not None and not self._turns.generating:
+                for message in self.texts.due():
+                    self._model.send_text(message)
             if self._caller is None and now_ns >= self.line.until_ns:
                 self.end(EndReason.STOP, "no stream came back", now_ns)
                 return
@@ -525,6 +530,19 @@ class CallSession:
     def _let_speak(self, caller: Leg) -> None:
         self._agent.outlet = caller
         self._agent.release()
+
+    def send_text(self, text: str, *, instruct: bool) -> None:
+        """A text from outside of the call: for the model to say or, with `instruct`, to know.
+
+        Raises:
+            TextRefused: no conversation runs, or the model takes no such text.
+        """
+        if self.state is not State.LIVE or self._model is None:
+            raise TextRefused("no conversation runs in this call now")
+        if instruct:
+            self.texts.instruct(text)
+        else:
+            self._model.send_text(self.texts.speak(text))
 
     def answer_tool(self, tool_call_id: str, response: dict[str, Any], now_ns: int) -> Outcome:
         """A function's answer came from the control plane."""

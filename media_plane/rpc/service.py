@@ -21,10 +21,12 @@ from media_plane.node import Node
 from media_plane.rpc import convert, validate_tools
 from media_plane.rpc.validate import prepare_request
 from media_plane.settings import Settings
+from media_plane.wire.gemini_texts import TextRefused
 from protos.tls import Identity, server_credentials
 from protos.voiceplane.media.v1 import media_pb2 as pb
 from protos.voiceplane.media.v1 import media_pb2_grpc
 
+_MAX_TEXT_BYTES = 4096
 _NAME = pb.DESCRIPTOR.services_by_name["MediaPlane"].full_name
 _WITHIN_MS = (1_000, 600_000)
 _SENTENCE_NS = 3_000_000_000  # for the agent to finish what it is saying
@@ -119,6 +121,18 @@ class MediaPlaneService(media_pb2_grpc.MediaPlaneServicer):
         outcome = found[0].answer_tool(request.tool_call_id, response, monotonic_ns())
         return pb.AnswerToolResponse(outcome=_OUTCOMES[outcome])
 
+    async def SendText(self, request: pb.SendTextRequest, context: _Context) -> pb.SendTextResponse:  # noqa: N802
+        if not request.text.strip() or len(request.text.encode()) > _MAX_TEXT_BYTES:
+            await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"text must be 1-{_MAX_TEXT_BYTES} bytes")
+        found = self._node.find(request.workflow_id)
+        if found is None:
+            await _abort(context, grpc.StatusCode.NOT_FOUND, "no such call on this node")
+        try:
+            found[0].send_text(request.text, instruct=request.instruct)
+        except TextRefused as error:
+            await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        return pb.SendTextResponse()
+
     async def ExpectStream(  # noqa: N802
         self, request: pb.ExpectStreamRequest, context: _Context
     ) -> pb.ExpectStreamResponse:
@@ -131,7 +145,7 @@ class MediaPlaneService(media_pb2_grpc.MediaPlaneServicer):
         session = found[0]
         quiet_by_ns = monotonic_ns() + _SENTENCE_NS
         while session.state is State.LIVE and session.speaks and monotonic_ns() < quiet_by_ns:
-            await asyncio.sleep(_LOOK_S)  # noqa: ASYNC110 - what is played is known by the clock alone
+            await asyncio.sleep(_LOOK_S)
         if session.state is not State.LIVE:
             await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "the call is not live")
         token = secrets.token_urlsafe(_TOKEN_BYTES)
