@@ -39,7 +39,7 @@ from control_plane.service.dialing_rules import DialingRules
 from control_plane.service.ports import (
     CallRepository,
     EventLog,
-    MediaNodes,
+    LineNodes,
     SessionStore,
     Telephony,
     ToolDeclarations,
@@ -101,7 +101,7 @@ class Worker:
     calls: CallRepository
     sessions: SessionStore
     events: EventLog
-    nodes: MediaNodes
+    nodes: LineNodes
     telephony: Telephony
     tools: ToolDeclarations
     runner: ToolRunner
@@ -109,6 +109,8 @@ class Worker:
     pacer: Pacer
     intents: Intents
     owners: Owners
+    base_url: str  # as Twilio sees the API's webhooks
+    own_number: str  # the account's, E.164
     closing: tuple[_Close, ...]
 
     async def close(self) -> None:
@@ -119,25 +121,31 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
     """The API: REST, Twilio's webhooks, gRPC."""
     from control_plane.adapters.idempotency import RedisIdempotencyKeys
     from control_plane.adapters.postgres_agents import PostgresAgents
+    from control_plane.adapters.postgres_numbers import PostgresNumbers
     from control_plane.adapters.rate_limit import RedisRateLimiter
     from control_plane.adapters.temporal_client import TemporalOrchestrator
+    from control_plane.adapters.webhooks_seen import RedisWebhooksSeen
     from control_plane.domain.listing import PageTokens
-    from control_plane.entrypoints import rest, twilio_webhooks
+    from control_plane.entrypoints import rest, twilio_line, twilio_webhooks
     from control_plane.entrypoints.agents_grpc import AgentService
     from control_plane.entrypoints.grpc import CallService
     from control_plane.entrypoints.grpc_auth import Authentication
     from control_plane.entrypoints.grpc_guard import Guard
     from control_plane.entrypoints.grpc_limit import RateLimit
     from control_plane.entrypoints.grpc_server import Service
+    from control_plane.entrypoints.twilio_requests import TwilioRequests
     from control_plane.service.agents import Agents
     from control_plane.service.handlers import Calls
     from control_plane.service.health import Check, answers, has_nodes, has_pollers
+    from control_plane.service.inbound import Inbound
     from control_plane.service.limits import RequestLimit
     from control_plane.service.line import Line
     from control_plane.service.listing import CallList
+    from control_plane.service.numbers import Numbers
     from control_plane.service.use_cases import UseCases
     from control_plane.service.views import CallViews
     from control_plane.service.watching import Watching
+    from protos.twilio_signing import Verifier
     from protos.voiceplane.agents.v1 import agent_service_pb2, agent_service_pb2_grpc
     from protos.voiceplane.calls.v1 import calls_pb2, calls_pb2_grpc
 
@@ -150,6 +158,7 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
 
     auth = _authenticator(settings)
     agent_table = PostgresAgents(settings.database_url)
+    number_table = PostgresNumbers(settings.database_url)
     agents = Agents(agent_table, _tool_policy(settings), settings.gemini_service)
     gate = dialing(settings, redis)
     calls = Calls(
@@ -173,6 +182,7 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
         watching=Watching(sessions, repository, views, events),
         dialing=gate.rules,
         agents=agents,
+        numbers=Numbers(number_table, agents),
     )
     limiter = RedisRateLimiter(redis, settings.api_rate_limit) if settings.api_rate_limit else None
     limit = RequestLimit(limiter)
@@ -183,12 +193,24 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
         "media": Check(has_nodes(nodes), critical=False),
         "worker": Check(has_pollers(orchestrator.pollers), critical=False),
     }
+    verifier = Verifier(
+        settings.twilio_auth_token.get_secret_value(),
+        settings.twilio_shared_key_id,
+        settings.twilio_shared_key_secret.get_secret_value(),
+    )
+    requests = TwilioRequests(verifier, RedisWebhooksSeen(redis), settings.base_url)
     webhooks = twilio_webhooks.new_router(
         calls,
+        Inbound(number_table, agents, sessions, orchestrator, ToolStore(redis)),
         sessions,
+        requests,
         base_url=settings.base_url,
-        auth_token=settings.twilio_auth_token.get_secret_value(),
         twiml_wait_s=twiml_wait_s,
+    )
+    webhooks.include_router(
+        twilio_line.new_router(
+            orchestrator, sessions, requests, base_url=settings.base_url, twiml_wait_s=twiml_wait_s
+        )
     )
     return Control(
         app=rest.new_app(
@@ -224,6 +246,7 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
             events.close,
             auth.close,
             agent_table.close,
+            number_table.close,
             repository.close,
             sessions.close,
         ),
@@ -264,6 +287,8 @@ def worker(settings: Settings) -> Worker:
         pacer=gate.pacer,
         intents=gate.intents,
         owners=gate.owners,
+        base_url=settings.base_url,
+        own_number=settings.twilio_phone_number,
         closing=(
             toolbox.close,
             gate.close,

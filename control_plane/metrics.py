@@ -45,6 +45,12 @@ WEBHOOKS_LOST = Counter(
     "Verified status callbacks that could not be handed to their workflow.",
     ["dependency"],
 )
+WEBHOOKS_REPEATED = Counter(
+    "voiceplane_control_webhooks_repeated_total", "News of Twilio's that had been told before.", ["hook"]
+)
+INBOUND = Counter(
+    "voiceplane_control_inbound_total", "Calls to our numbers, by what became of them.", ["outcome"]
+)
 TWIML = Counter("voiceplane_control_twiml_total", "TwiML documents answered, by what they say.", ["verb"])
 WATCHERS = Gauge("voiceplane_control_watchers", "Calls being watched, over gRPC or HTTP.")
 REQUESTS_LIMITED = Counter(

@@ -23,24 +23,24 @@ from control_plane.errors import (
     ModelRefused,
     NodeFull,
 )
-from control_plane.service.dialing import Admission, Ask
+from control_plane.service.dialing import Ask
 from control_plane.service.dialing_ports import Intents, Owners, Pacer
 from control_plane.service.ports import (
     CallRepository,
     EventLog,
     MediaNode,
-    MediaNodes,
     Session,
     SessionStore,
-    Telephony,
     ToolDeclarations,
 )
 from workflows import metrics
+from workflows.activities_line import LinePorts
 from workflows.contracts import (
     ERRORS,
     CallParams,
     Dial,
     Dialed,
+    Direction,
     EndMedia,
     FinishCall,
     HangUp,
@@ -59,7 +59,7 @@ MAX_NODES_TRIED = 3
 RECORD_LIMIT_S = 6.0
 
 
-class Ports(Protocol):
+class Ports(LinePorts, Protocol):
     """All that activities need of the outside world; `control_plane.bootstrap.worker` builds it."""
 
     @property
@@ -69,13 +69,7 @@ class Ports(Protocol):
     @property
     def events(self) -> EventLog: ...
     @property
-    def nodes(self) -> MediaNodes: ...
-    @property
-    def telephony(self) -> Telephony: ...
-    @property
     def tools(self) -> ToolDeclarations: ...
-    @property
-    def admission(self) -> Admission: ...
     @property
     def pacer(self) -> Pacer: ...
     @property
@@ -145,7 +139,8 @@ class CallActivities:
             await self._ports.calls.finish(result)
         finally:
             await self._end_session(result)
-            await self._release(result)
+            if result.params.direction == Direction.OUTBOUND:  # nobody asked whether others may call us
+                await self._release(result)
         metrics.CALLS_FINISHED.labels(result.status.value, result.end_reason.value).inc()
         if result.answered_at:
             metrics.CALL_SECONDS.observe(result.duration_seconds)

@@ -186,7 +186,6 @@ class CallLine:
             timeout_s=request.timeout_s,
             max_duration_seconds=params.max_duration_seconds,
             principal=params.principal,
-            own_number=params.own_number,
         )
         try:
             dialed: Dialed = await workflow.execute_activity(

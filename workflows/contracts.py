@@ -303,7 +303,6 @@ class CallPerson:
     timeout_s: int
     max_duration_seconds: int
     principal: str = ""  # as in CallParams
-    own_number: str = ""  # as in CallParams
 
 
 @dataclass

@@ -134,6 +134,7 @@ class Dialer:
                 to=request.phone_number,
                 workflow_id=request.workflow_id,
                 time_limit_s=request.max_duration_seconds + TIME_LIMIT_SLACK_S,
+                detect_machine=request.detect_machine,
             )
         except DialRefused:
             metrics.DIALS.labels("refused").inc()

@@ -43,9 +43,9 @@ PREPARE_MEDIA = Options(
 )
 
 # Up to 100 s in line (TWILIO_CPS), 12 s until an earlier attempt's request has settled, a request of 10 s and
-# the reconciliation after it. Twilio being away or busy for a minute on top is worth waiting for (nobody hears
-# it); a call placed later than that would surprise whoever asked for it. The heartbeat says whether the worker
-# lives: its calls go on elsewhere soon after it died, not when an attempt's time is up.
+# the reconciliation after it. Twilio being away or busy for a minute on top is worth waiting for (nobody
+# hears it); a call placed later than that would surprise whoever asked for it. The heartbeat says whether the
+# worker lives: its calls go on elsewhere soon after it died, not when an attempt's time is up.
 DIAL = Options(
     start_to_close_timeout=timedelta(seconds=150),
     schedule_to_close_timeout=timedelta(seconds=210),

@@ -27,6 +27,7 @@ from control_plane.settings import Settings
 from workflows import metrics
 from workflows.activities import CallActivities, Ports
 from workflows.activities_events import EventActivities
+from workflows.activities_line import LineActivities
 from workflows.call import CallWorkflow
 from workflows.contracts import TASK_QUEUE
 
@@ -64,6 +65,7 @@ def build(client: Client, ports: Ports, **options: Any) -> Worker:
     """The worker over these ports; `options` override Worker's arguments."""
     calls = CallActivities(ports)
     events = EventActivities(ports)
+    line = LineActivities(ports)
     arguments: dict[str, Any] = {
         "task_queue": TASK_QUEUE,
         "workflows": [CallWorkflow],
@@ -74,6 +76,10 @@ def build(client: Client, ports: Ports, **options: Any) -> Worker:
             calls.end_media,
             calls.record_status,
             calls.finish_call,
+            line.expect_stream,
+            line.steer_call,
+            line.call_person,
+            line.tell_agent,
             events.follow_events,
         ],
         "interceptors": [_Timing()],

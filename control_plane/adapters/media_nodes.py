@@ -37,6 +37,7 @@ _log = structlog.get_logger(__name__)
 PREPARE_TIMEOUT_S = 6.0
 END_TIMEOUT_S = 3.0
 ANSWER_TIMEOUT_S = 2.0
+EXPECT_TIMEOUT_S = 4.5  # the node lets the agent finish its sentence, for 3 s
 # Nodes come and go with their addresses; a hundred is more than a control plane has at once.
 MAX_CHANNELS = 128
 
@@ -121,6 +122,20 @@ class RegisteredMediaNodes:
         except grpc.aio.AioRpcError as exc:
             raise DependencyUnavailable(f"media node at {grpc_address}", exc.details() or "") from exc
         return bool(answer.ended)
+
+    async def expect_stream(self, grpc_address: str, workflow_id: str, within_s: float) -> str:
+        """Have the node keep a live call's session; answers where the next stream must go.
+
+        Raises: CallNotLive, DependencyUnavailable.
+        """
+        message = media_pb2.ExpectStreamRequest(workflow_id=workflow_id, within_ms=int(within_s * 1000))
+        try:
+            answer = await self._stub(grpc_address).ExpectStream(message, timeout=EXPECT_TIMEOUT_S)
+        except grpc.aio.AioRpcError as exc:
+            if exc.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
+                raise CallNotLive(exc.details() or f"call {workflow_id} is not live") from exc
+            raise DependencyUnavailable(f"media node at {grpc_address}", exc.details() or "") from exc
+        return str(answer.stream_url)
 
     async def answer_tool(self, node_id: str, workflow_id: str, tool_call_id: str, response_json: str) -> str:
         """Hand a function's answer to the node that holds the call.

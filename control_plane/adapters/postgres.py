@@ -118,6 +118,8 @@ def _common(params: CallParams, run_id: str) -> dict[str, object]:
         "created_at": _timestamp(params.created_at),
         "agent_name": params.agent_name,
         "agent_version": params.agent_version,
+        "direction": params.direction,
+        "own_number": params.own_number,
     }
 
 

@@ -20,10 +20,10 @@ def _latest(column: str) -> str:
 RECORD = f"""
 INSERT INTO calls (workflow_id, call_id, run_id, phone_number, greeting, system_prompt,
                    max_duration_seconds, status, created_at, call_sid, stream_sid, answered_at,
-                   agent_name, agent_version)
+                   agent_name, agent_version, direction, own_number)
 VALUES (%(workflow_id)s, %(call_id)s, %(run_id)s, %(phone_number)s, %(greeting)s, %(system_prompt)s,
         %(max_duration_seconds)s, %(status)s, %(created_at)s, %(call_sid)s, %(stream_sid)s, %(answered_at)s,
-        %(agent_name)s, %(agent_version)s)
+        %(agent_name)s, %(agent_version)s, %(direction)s, %(own_number)s)
 ON CONFLICT (workflow_id) DO UPDATE SET
     status = CASE WHEN {_RANK.format("excluded.status")} > {_RANK.format("calls.status")}
                   THEN excluded.status ELSE calls.status END,
@@ -37,11 +37,11 @@ ON CONFLICT (workflow_id) DO UPDATE SET
 FINISH = """
 INSERT INTO calls (workflow_id, call_id, run_id, phone_number, greeting, system_prompt,
                    max_duration_seconds, status, created_at, end_reason, error, call_sid, stream_sid,
-                   answered_at, ended_at, duration_seconds, agent_name, agent_version)
+                   answered_at, ended_at, duration_seconds, agent_name, agent_version, direction, own_number)
 VALUES (%(workflow_id)s, %(call_id)s, %(run_id)s, %(phone_number)s, %(greeting)s, %(system_prompt)s,
         %(max_duration_seconds)s, %(status)s, %(created_at)s, %(end_reason)s, %(error)s, %(call_sid)s,
         %(stream_sid)s, %(answered_at)s, %(ended_at)s, %(duration_seconds)s, %(agent_name)s,
-        %(agent_version)s)
+        %(agent_version)s, %(direction)s, %(own_number)s)
 ON CONFLICT (workflow_id) DO UPDATE SET
     status = excluded.status,
     end_reason = excluded.end_reason,
@@ -83,7 +83,7 @@ ON CONFLICT (workflow_id) DO UPDATE SET summary = excluded.summary
 GET = """
 SELECT workflow_id, call_id, run_id, phone_number, greeting, system_prompt, max_duration_seconds, status,
        created_at, end_reason, error, call_sid, stream_sid, answered_at, ended_at, duration_seconds,
-       agent_name, agent_version,
+       agent_name, agent_version, direction, own_number,
        coalesce(summary, '{}'::jsonb) AS media
 FROM calls LEFT JOIN media_summaries USING (workflow_id)
 WHERE workflow_id = %(workflow_id)s
@@ -93,7 +93,7 @@ WHERE workflow_id = %(workflow_id)s
 PAGE = """
 SELECT workflow_id, call_id, run_id, phone_number, greeting, system_prompt, max_duration_seconds, status,
        created_at, end_reason, error, call_sid, stream_sid, answered_at, ended_at, duration_seconds,
-       agent_name, agent_version
+       agent_name, agent_version, direction, own_number
 FROM calls
 WHERE (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
   AND (%(phone_number)s::text IS NULL OR phone_number = %(phone_number)s)

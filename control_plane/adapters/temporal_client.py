@@ -33,8 +33,11 @@ from workflows.contracts import (
     TASK_QUEUE,
     CallParams,
     CallView,
+    LeaveVoicemail,
+    MachineDetected,
     SendDtmf,
     Terminate,
+    TransferLeg,
     TransferRequest,
     TwilioStatus,
 )
@@ -95,13 +98,26 @@ class TemporalOrchestrator:
         async with self._reached(workflow_id) as client:
             await client.get_workflow_handle(workflow_id).signal("twilio_status", status, rpc_timeout=_RPC)
 
+    async def machine_detected(self, workflow_id: str, told: MachineDetected) -> None:
+        async with self._reached(workflow_id) as client:
+            await client.get_workflow_handle(workflow_id).signal("machine_detected", told, rpc_timeout=_RPC)
+
+    async def transfer_leg(self, workflow_id: str, told: TransferLeg) -> None:
+        async with self._reached(workflow_id) as client:
+            await client.get_workflow_handle(workflow_id).signal("transfer_leg", told, rpc_timeout=_RPC)
+
+    async def leave_voicemail(self, workflow_id: str, request: LeaveVoicemail) -> CallView:
+        return await self._update(workflow_id, "leave_voicemail", request)
+
     async def send_dtmf(self, workflow_id: str, request: SendDtmf) -> CallView:
         return await self._update(workflow_id, "send_dtmf", request)
 
     async def transfer(self, workflow_id: str, request: TransferRequest) -> CallView:
         return await self._update(workflow_id, "transfer", request)
 
-    async def _update(self, workflow_id: str, name: str, request: SendDtmf | TransferRequest) -> CallView:
+    async def _update(
+        self, workflow_id: str, name: str, request: SendDtmf | TransferRequest | LeaveVoicemail
+    ) -> CallView:
         """Raises CallNotFound, CallNotLive, CallBusy, DependencyUnavailable."""
         async with self._reached(workflow_id, UPDATE_S + 1) as client:
             handle = client.get_workflow_handle(workflow_id)

@@ -22,6 +22,7 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 from twilio.rest.api.v2010.account.call import CallInstance
 
+from control_plane.domain.twiml import Hooks
 from control_plane.errors import DependencyUnavailable, DialAmbiguous, DialLater, DialRefused
 from control_plane.service.ports import Placed
 from control_plane.settings import Settings
@@ -99,8 +100,10 @@ class TwilioRest:
         self._client: Client | None = None
         self._placed: OrderedDict[str, str] = OrderedDict()  # call sid to workflow id
 
-    async def dial(self, *, to: str, workflow_id: str, time_limit_s: int) -> Placed:
-        """Place the call, once.
+    async def dial(
+        self, *, to: str, workflow_id: str, time_limit_s: int, detect_machine: bool = False
+    ) -> Placed:
+        """Place the call, once. `detect_machine`: beside the conversation, which does not wait for a verdict.
 
         Raises:
             DialRefused: Twilio will not place this call; the message says why in plain words.
@@ -109,24 +112,70 @@ class TwilioRest:
             DialAmbiguous: it may have been placed.
         """
         base = self._settings.base_url
+        detection: dict[str, Any] = {}
+        if detect_machine:
+            detection = {
+                "machine_detection": "DetectMessageEnd",
+                "async_amd": "true",
+                "async_amd_status_callback": Hooks(base, workflow_id).detected(),
+            }
+        placed = await self._place(
+            to=to,
+            from_=self._settings.twilio_phone_number,
+            url=f"{base}/twilio/twiml/{workflow_id}",
+            status_callback=f"{base}/twilio/status/{workflow_id}",
+            status_callback_event=list(STATUS_EVENTS),
+            timeout=RING_TIMEOUT_S,
+            time_limit=time_limit_s,
+            **detection,
+        )
+        self._remember(placed.call_sid, workflow_id)
+        return placed
+
+    async def call_person(
+        self, *, to: str, twiml: str, status_callback: str, timeout_s: int, time_limit_s: int
+    ) -> Placed:
+        """Ring somebody who hears `twiml`. Raises as `dial`."""
+        return await self._place(
+            to=to,
+            from_=self._settings.twilio_phone_number,
+            twiml=twiml,
+            status_callback=status_callback,
+            status_callback_event=["completed"],
+            timeout=timeout_s,
+            time_limit=time_limit_s,
+        )
+
+    async def steer(self, call_sid: str, twiml: str) -> bool:
+        """Have a call that is in progress do something else. False: it is over, or not answered yet.
+
+        Raises:
+            DependencyUnavailable: Twilio did not take the request.
+        """
+
+        async def update() -> bool:
+            try:
+                await self._api().calls(call_sid).update_async(twiml=twiml)
+            except (TwilioRestException, TwilioServiceException) as exc:
+                if exc.status != 404 and exc.code not in _OVER_CODES:
+                    raise
+                return False
+            return True
+
+        return await self._ask(update)
+
+    async def _place(self, **asked: Any) -> Placed:
+        """POST /Calls, its failures in three classes. Raises as `dial`."""
         sending = _Sending()
 
         async def create() -> Placed:
-            call = await self._api().calls.create_async(
-                to=to,
-                from_=self._settings.twilio_phone_number,
-                url=f"{base}/twilio/twiml/{workflow_id}",
-                status_callback=f"{base}/twilio/status/{workflow_id}",
-                status_callback_event=list(STATUS_EVENTS),
-                timeout=RING_TIMEOUT_S,
-                time_limit=time_limit_s,
-            )
+            call = await self._api().calls.create_async(**asked)
             return Placed(str(call.sid), _milliseconds(call.queue_time))
 
         token = _sending.set(sending)
         try:
             async with asyncio.timeout(self._timeout_s):
-                placed = await create()
+                return await create()
         except (TwilioRestException, TwilioServiceException) as exc:
             raise _refusal(exc, sending.retry_after) from exc
         except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
@@ -135,8 +184,6 @@ class TwilioRest:
             raise DialAmbiguous(f"no answer from Twilio to the request to call: {_text(exc)}") from exc
         finally:
             _sending.reset(token)
-        self._remember(placed.call_sid, workflow_id)
-        return placed
 
     async def find_recent(
         self,

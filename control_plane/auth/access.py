@@ -34,6 +34,7 @@ REST: dict[str, Rule] = {
     "agents": Rule(Scope.READ, Scope.ADMIN),
     "campaigns": Rule(Scope.READ, Scope.CALL),
     "dialing": Rule(Scope.READ, Scope.ADMIN),
+    "numbers": Rule(Scope.READ, Scope.ADMIN),
 }
 
 # By service. Methods that read are named so: Get…, List…, Watch….

@@ -1,7 +1,7 @@
 """The TwiML we answer and send, and the addresses in it. Pure; rendered by Twilio's library.
 
-Every address that Twilio is to ask later differs from those before it in the same call, because a request that
-equals one of long ago is refused as a replay.
+Every address that Twilio is to ask later differs from those before it in the same call, because a request
+that equals one of long ago is refused as a replay.
 """
 
 from __future__ import annotations

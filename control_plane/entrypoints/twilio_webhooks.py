@@ -3,98 +3,123 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
 
 import structlog
 from fastapi import APIRouter, HTTPException, Request, Response
-from starlette.datastructures import ImmutableMultiDict
-from twilio.request_validator import SIGNATURE_HEADER, RequestValidator
-from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
 
 from control_plane import metrics
+from control_plane.domain import twiml as documents
+from control_plane.domain.twiml import Hooks
+from control_plane.entrypoints.twilio_requests import Form, TwilioRequests
+from control_plane.errors import DependencyUnavailable
 from control_plane.service.answering import stream_session
 from control_plane.service.handlers import Calls
-from control_plane.service.ports import Session, SessionStore
+from control_plane.service.inbound import Inbound
+from control_plane.service.inbound import workflow_id as inbound_id
+from control_plane.service.ports import SessionStore
 from workflows.contracts import TwilioStatus
 
 log = structlog.get_logger(__name__)
 
-MAX_FIELDS = 200  # Twilio sends about 40
 _STATUSES = frozenset(
     ("queued", "initiated", "ringing", "in-progress", "completed", "busy", "no-answer", "failed", "canceled")
 )
 _TWIML: dict[int | str, dict[str, object]] = {
     200: {"content": {"text/xml": {}}, "description": "TwiML"},
-    403: {"description": "Not signed by Twilio"},
+    403: {"description": "Not signed by Twilio, or answered before"},
 }
 
 
-class Unsigned(HTTPException):
-    """A request that Twilio did not sign with our token for our address."""
-
-    def __init__(self) -> None:
-        super().__init__(403, "not signed by Twilio")
-
-
 def new_router(
-    calls: Calls, sessions: SessionStore, *, base_url: str, auth_token: str, twiml_wait_s: float
+    calls: Calls,
+    inbound: Inbound,
+    sessions: SessionStore,
+    requests: TwilioRequests,
+    *,
+    base_url: str,
+    twiml_wait_s: float,
 ) -> APIRouter:
-    """The webhooks.
+    """The webhooks of calls; those of transfers are elsewhere.
 
     Args:
-        base_url: as Twilio sees us; signatures cover it. Host headers, which anyone may set, are not asked.
-        auth_token: the account's; empty: every request is refused.
+        base_url: as Twilio sees us.
         twiml_wait_s: how long a caller waits in silence for a media leg that is still being prepared.
     """
     router = APIRouter(prefix="/twilio", tags=["twilio"])
-    validator = RequestValidator(auth_token)
-
-    async def signed_form(request: Request, hook: str) -> Mapping[str, str]:
-        """The form's fields, once the signature over them has been verified (the last of repeated ones)."""
-        fields = _parse(await request.body())
-        raw_path = request.scope.get("raw_path", request.url.path.encode()).partition(b"?")[0]
-        url = base_url + raw_path.decode("latin-1")
-        if request.url.query:
-            url += f"?{request.url.query}"
-        signature = request.headers.get(SIGNATURE_HEADER, "")
-        # With no token, the key of the signature would be empty, which is to say public.
-        if not auth_token or not signature or not validator.validate(url, fields, signature):
-            metrics.WEBHOOKS_REJECTED.labels(hook, "signature").inc()
-            log.warning("webhook refused: bad signature", hook=hook, url=url)
-            raise Unsigned
-        return fields
 
     @router.post("/twiml/{workflow_id}", response_class=Response, responses=_TWIML)
     async def twiml(workflow_id: str, request: Request, after: str = "") -> Response:
         """What to do with this call: stream it to its media node; hang up when it is over."""
-        form = await signed_form(request, "twiml")
+        form = await requests.form(request, "twiml")
         if after == "stream":
             # The media leg has ended, by either side: there is nothing left to say.
-            return _hang_up()
+            return answer(documents.hang_up(), "hangup")
+        await requests.asked(form, "twiml")
         if form.get("CallSid"):
             await calls.note_call_sid(workflow_id, form["CallSid"])
         session = await stream_session(sessions, workflow_id, twiml_wait_s)
         if session is None:
             log.info("hanging up", workflow_id=workflow_id, call_sid=form.get("CallSid", ""))
-            return _hang_up()
-        return _connect(session, base_url)
+            return answer(documents.hang_up(), "hangup")
+        return answer(documents.connect(Hooks(base_url, workflow_id), session.stream_url), "connect")
+
+    @router.post("/voice", response_class=Response, responses=_TWIML)
+    async def voice(request: Request) -> Response:
+        """Somebody calls one of our numbers; they hear it ring until the model's session is open."""
+        form = await requests.form(request, "voice")
+        await requests.asked(form, "voice")
+        call_sid, called = form.get("CallSid", ""), form.get("To", "")
+        if not call_sid or not called:
+            metrics.WEBHOOKS_REJECTED.labels("voice", "fields").inc()
+            raise HTTPException(400, "CallSid or To is missing")
+        try:
+            workflow_id = await inbound.receive(call_sid, form.get("From", ""), called)
+        except DependencyUnavailable as error:
+            # A busy tone now is better than an error's announcement after 15 s.
+            metrics.INBOUND.labels(error.dependency).inc()
+            log.error("an inbound call is turned away", call_sid=call_sid, error=str(error))
+            return answer(documents.reject("busy"), "reject")
+        if workflow_id is None:
+            return answer(documents.reject("rejected"), "reject")
+        session = await stream_session(sessions, workflow_id, twiml_wait_s)
+        if session is None:
+            log.warning("an inbound call has no media leg", workflow_id=workflow_id, call_sid=call_sid)
+            return answer(documents.reject("busy"), "reject")
+        return answer(documents.connect(Hooks(base_url, workflow_id), session.stream_url), "connect")
+
+    @router.post("/voice/status", status_code=204, response_class=Response)
+    async def voice_status(request: Request) -> Response:
+        """Twilio tells that an inbound call is over, if the number is set up so."""
+        form = await requests.form(request, "voice_status")
+        await _tell_status(requests, calls, inbound_id(form.get("CallSid", "")), form, "voice_status")
+        return Response(status_code=204)
 
     @router.post("/status/{workflow_id}", status_code=204, response_class=Response)
     async def status(workflow_id: str, request: Request) -> Response:
         """Twilio tells how the call gets on."""
-        form = await signed_form(request, "status")
-        try:
-            told = parse_status(form)
-        except ValueError as error:
-            metrics.WEBHOOKS_REJECTED.labels("status", "fields").inc()
-            log.warning("status callback refused", workflow_id=workflow_id, error=str(error))
-            raise HTTPException(400, str(error)) from error
-        if not await calls.twilio_status(workflow_id, told):
-            # Late news of a call that is over, as usual; or of one we never made.
-            log.info("status callback for no running call", workflow_id=workflow_id, status=told.status)
+        form = await requests.form(request, "status")
+        await _tell_status(requests, calls, workflow_id, form, "status")
         return Response(status_code=204)
 
     return router
+
+
+async def _tell_status(
+    requests: TwilioRequests, calls: Calls, workflow_id: str, form: Form, hook: str
+) -> None:
+    """Raises HTTPException 400, DependencyUnavailable."""
+    try:
+        told = parse_status(form)
+    except ValueError as error:
+        metrics.WEBHOOKS_REJECTED.labels(hook, "fields").inc()
+        log.warning("status callback refused", workflow_id=workflow_id, error=str(error))
+        raise HTTPException(400, str(error)) from error
+    if await requests.told_before(form, hook):
+        return
+    if not await calls.twilio_status(workflow_id, told):
+        # Late news of a call that is over, as usual; or of one we never made.
+        log.info("status callback for no running call", workflow_id=workflow_id, status=told.status)
+    await requests.told(form, hook)
 
 
 def parse_status(form: Mapping[str, str]) -> TwilioStatus:
@@ -111,15 +136,16 @@ def parse_status(form: Mapping[str, str]) -> TwilioStatus:
     return TwilioStatus(
         call_sid=call_sid,
         status=status,
-        sequence=_number(form, "SequenceNumber") or 0,
+        sequence=number(form, "SequenceNumber") or 0,
         timestamp=form.get("Timestamp", ""),
-        duration_seconds=_number(form, "CallDuration"),
-        sip_code=_number(form, "SipResponseCode"),
+        duration_seconds=number(form, "CallDuration"),
+        sip_code=number(form, "SipResponseCode"),
         error=" ".join(filter(None, (form.get("ErrorCode", ""), form.get("ErrorMessage", "")))),
     )
 
 
-def _number(form: Mapping[str, str], name: str) -> int | None:
+def number(form: Mapping[str, str], name: str) -> int | None:
+    """Raises ValueError."""
     text = form.get(name, "")
     if not text:  # absent, or one of Twilio's empty fields
         return None
@@ -128,32 +154,6 @@ def _number(form: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
-def _parse(body: bytes) -> ImmutableMultiDict[str, str]:
-    """Fields of a URL-encoded form; none when it is not one, and then no signature fits."""
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError:
-        pairs = []
-    return ImmutableMultiDict(pairs)
-
-
-def _connect(session: Session, base_url: str) -> Response:
-    """Stream straight to the node that holds the call's model session; the URL carries the one-time token."""
-    stream = Stream(url=session.stream_url)
-    stream.parameter(name="workflow_id", value=session.workflow_id)
-    connect = Connect(action=f"{base_url}/twilio/twiml/{session.workflow_id}?after=stream", method="POST")
-    connect.append(stream)
-    response = VoiceResponse()
-    response.append(connect)
-    return _xml(response, "connect")
-
-
-def _hang_up() -> Response:
-    response = VoiceResponse()
-    response.hangup()
-    return _xml(response, "hangup")
-
-
-def _xml(response: VoiceResponse, verb: str) -> Response:
+def answer(document: str, verb: str) -> Response:
     metrics.TWIML.labels(verb).inc()
-    return Response(str(response), media_type="text/xml")
+    return Response(document, media_type="text/xml")

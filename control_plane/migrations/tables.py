@@ -50,6 +50,8 @@ calls = Table(
     Column("duration_seconds", Double, nullable=False, server_default=text("0")),
     Column("agent_name", Text, nullable=False, server_default=""),
     Column("agent_version", Integer, nullable=False, server_default=text("0")),
+    Column("direction", Text, nullable=False, server_default="outbound"),
+    Column("own_number", Text, nullable=False, server_default=""),  # inbound: the number that was called
 )
 Index(None, calls.c.created_at)
 
@@ -127,6 +129,22 @@ agent_versions = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("created_by", Text, nullable=False),  # a principal's id
     PrimaryKeyConstraint("name", "version"),
+)
+
+# `variables` is JSON as text, like the profiles they fill.
+numbers = Table(
+    "numbers",
+    metadata,
+    Column("number", Text, primary_key=True),
+    Column(
+        "agent_name",
+        Text(collation="C"),
+        ForeignKey("agents.name", name="numbers_agent_name_fkey"),
+        nullable=False,
+    ),
+    Column("variables", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("by", Text, nullable=False),
 )
 
 do_not_call = Table(

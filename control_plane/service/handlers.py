@@ -142,7 +142,7 @@ class Calls:
             model=call.agent.model,
             voice=call.agent.voice,
             tools=len(call.tools),
-            agent=_asked(call.agent),
+            agent=asked_of_model(call.agent),
             principal=principal.current().id,
             agent_name=call.agent_name,
             agent_version=call.agent_version,
@@ -155,7 +155,7 @@ class Calls:
             if call.tools:
                 await self._tools.put(params.workflow_id, call.tools, call.max_duration_seconds)
             # The session first: Twilio's webhooks look for it as soon as the workflow runs.
-            await self._sessions.put(_session(params))
+            await self._sessions.put(new_session(params))
             run_id = await self._start(params, once)
         except DependencyUnavailable as error:
             metrics.CALLS_REFUSED.labels(error.dependency).inc()
@@ -327,13 +327,14 @@ def check_agent(agent: AgentSettings, tools: Sequence[Definition], service: Serv
         log.warning("nothing is known of this model, so the setup is not checked", model=service.model(agent))
 
 
-def _asked(agent: AgentSettings) -> dict[str, Any]:
+def asked_of_model(agent: AgentSettings) -> dict[str, Any]:
     """What is set, without model and voice, which travel on their own."""
     fields: dict[str, Any] = MessageToDict(agent, preserving_proto_field_name=True)
     return {name: value for name, value in fields.items() if name not in ("model", "voice")}
 
 
-def _session(params: CallParams) -> Session:
+def new_session(params: CallParams) -> Session:
+    """Of a call that has just been asked for."""
     return Session(
         call_id=params.call_id,
         workflow_id=params.workflow_id,

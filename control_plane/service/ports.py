@@ -16,12 +16,16 @@ from protos.voiceplane.events.v1.events_pb2 import CallEvent
 from workflows.contracts import (
     CallParams,
     CallView,
+    Direction,
     FinishCall,
+    LeaveVoicemail,
+    MachineDetected,
     PreparedMedia,
     PrepareMedia,
     RecordStatus,
     SendDtmf,
     Terminate,
+    TransferLeg,
     TransferRequest,
     TwilioStatus,
 )
@@ -98,6 +102,8 @@ class CallRow:
     media: dict[str, object] = field(default_factory=dict)  # MediaSummary as ProtoJSON, original field names
     agent_name: str = ""  # the stored agent that the call ran; empty: none
     agent_version: int = 0
+    direction: str = Direction.OUTBOUND
+    own_number: str = ""  # inbound: the number that was called
 
 
 @dataclass
@@ -183,6 +189,18 @@ class MediaNodes(Protocol):
         self, node: MediaNode, request: PrepareMedia, tools: Sequence[Declaration] = ()
     ) -> PreparedMedia: ...
     async def end(self, grpc_address: str, workflow_id: str, reason: str) -> bool: ...
+    async def expect_stream(self, grpc_address: str, workflow_id: str, within_s: float) -> str:
+        """Where a live call's stream may come back to. Raises CallNotLive."""
+
+
+class WebhooksSeen(Protocol):
+    """Which of Twilio's requests have come before, for a day; by their digests."""
+
+    async def first_ms(self, digest: str) -> int | None:
+        """When this one was marked, ms since the Unix epoch; None: it has not been."""
+
+    async def mark(self, digest: str, now_ms: int) -> int:
+        """It has come, now; answers when it first came."""
 
 
 class SpokenText(Protocol):
@@ -190,6 +208,10 @@ class SpokenText(Protocol):
 
     async def send_text(self, node_id: str, workflow_id: str, text: str, *, instruct: bool) -> None:
         """Raises CallNotLive: no such node, no such call there, or its model takes no such text now."""
+
+
+class LineNodes(MediaNodes, SpokenText, Protocol):
+    """All of the slow lane that a call's workflow needs."""
 
 
 class ToolAnswers(Protocol):
@@ -214,7 +236,7 @@ class ToolDefinitions(Protocol):
 
 @dataclass(frozen=True)
 class Placed:
-    """A call that Twilio took. `queue_ms`: how long it will wait in Twilio's own queue, by Twilio's estimate."""
+    """A call that Twilio took. `queue_ms`: how long it will wait in Twilio's queue, by Twilio's estimate."""
 
     call_sid: str
     queue_ms: int = 0
@@ -223,8 +245,18 @@ class Placed:
 class Telephony(Protocol):
     """Twilio's REST API."""
 
-    async def dial(self, *, to: str, workflow_id: str, time_limit_s: int) -> Placed:
+    async def dial(
+        self, *, to: str, workflow_id: str, time_limit_s: int, detect_machine: bool = False
+    ) -> Placed:
         """Place the call, once. Raises DialRefused, DialLater, DialAmbiguous, DependencyUnavailable."""
+
+    async def call_person(
+        self, *, to: str, twiml: str, status_callback: str, timeout_s: int, time_limit_s: int
+    ) -> Placed:
+        """Ring somebody who hears `twiml`, once. Raises as `dial`."""
+
+    async def steer(self, call_sid: str, twiml: str) -> bool:
+        """Have a call that is in progress do something else; False: it is not in progress."""
 
     async def find_recent(
         self,
@@ -252,6 +284,11 @@ class Orchestrator(Protocol):
         """Raises CallNotFound when no such workflow runs."""
 
     async def twilio_status(self, workflow_id: str, status: TwilioStatus) -> None: ...
+    async def machine_detected(self, workflow_id: str, told: MachineDetected) -> None: ...
+    async def transfer_leg(self, workflow_id: str, told: TransferLeg) -> None: ...
+    async def leave_voicemail(self, workflow_id: str, request: LeaveVoicemail) -> CallView:
+        """Raises as `send_dtmf`."""
+
     async def view(self, workflow_id: str) -> CallView: ...
     async def send_dtmf(self, workflow_id: str, request: SendDtmf) -> CallView:
         """Raises CallNotFound when no such workflow runs, CallNotLive, CallBusy."""

@@ -9,6 +9,7 @@ from control_plane.service.dialing_rules import DialingRules
 from control_plane.service.handlers import Calls
 from control_plane.service.line import Line
 from control_plane.service.listing import CallList
+from control_plane.service.numbers import Numbers
 from control_plane.service.views import CallViews
 from control_plane.service.watching import Watching
 
@@ -24,3 +25,4 @@ class UseCases:
     watching: Watching
     dialing: DialingRules
     agents: Agents
+    numbers: Numbers
