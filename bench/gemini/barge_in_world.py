@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from media_plane.call.hold import HoldCounts, HoldKnobs
 from media_plane.dsp.codec import KernelCodecs
 from media_plane.session import CallConfig, CallSession
 from media_plane.wire.events import CallEvent
@@ -126,6 +127,8 @@ class Telephone:
         self.deliver: Callable[[bytes], None] = lambda message: None
         self.sent = 0  # samples, ever
         self.arrived = 0
+        self.audio = bytearray()  # μ-law that was played, and what waits to be
+        self.cleared_ns: list[int] = []  # when each `clear` was written
         self.dropped: list[int] = []  # samples, by clear
         self._world = world
         self._network = network
@@ -142,6 +145,8 @@ class Telephone:
         said = json.loads(message)
         if said["event"] == "media":
             self.sent += len(base64.b64decode(said["media"]["payload"]))
+        elif said["event"] == "clear":
+            self.cleared_ns.append(self._world.now_ns)
         self._arrives_ns = max(self._arrives_ns, self._world.now_ns + self._network.there_ns())
         self._world.at(self._arrives_ns, lambda: self._arrived(said))
 
@@ -156,7 +161,9 @@ class Telephone:
     def _arrived(self, said: dict[str, Any]) -> None:
         now_ns = self._world.now_ns
         if said["event"] == "media":
-            samples = len(base64.b64decode(said["media"]["payload"]))
+            ulaw = base64.b64decode(said["media"]["payload"])
+            samples = len(ulaw)
+            self.audio += ulaw
             self.arrived += samples
             if now_ns >= self._end_ns:
                 self._end_ns = now_ns + self._late_ns
@@ -167,6 +174,7 @@ class Telephone:
             self._world.at(max(now_ns, self._end_ns), self._return_due)
         else:
             self.dropped.append(self.left)
+            del self.audio[len(self.audio) - self.left :]
             self._end_ns = now_ns
             self._return_due(everything=True)
 
@@ -209,7 +217,7 @@ def audio(seconds: float) -> dict[str, Any]:
 class Call:
     """The product's session, live, between the two."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, hold: HoldKnobs | None = None, holds: HoldCounts | None = None) -> None:
         self.rng = random.Random(seed)
         self.world = World()
         self.network = Network(self.rng)
@@ -218,18 +226,26 @@ class Call:
         self.model = ModelLeg()
         self.events: list[CallEvent] = []
         self.session = CallSession(
-            CallConfig(f"call-{seed}", "", "gemini-3.8-live", 1 << 62, telling=Telling.CLIENT_CONTENT),
+            CallConfig(
+                f"call-{seed}",
+                "",
+                "gemini-3.8-live",
+                1 << 62,
+                telling=Telling.CLIENT_CONTENT,
+                hold=hold,
+            ),
             CODECS,
             clock=lambda: self.world.now_ns,
             emit=self.events.append,
             ended=lambda session: None,
+            holds=holds,
         )
-        self.telephone.deliver = self._from_caller
+        self.telephone.deliver = self.from_caller
         self.session.model_ready(self.model, 1, 1, self.world.now_ns)
         self.session.attach_caller(self.telephone)
         form = {"encoding": "audio/x-mulaw", "sampleRate": RATE, "channels": 1}
         start = {"event": "start", "streamSid": SID, "start": {"callSid": "CA1", "mediaFormat": form}}
-        self._from_caller(json.dumps(start).encode())
+        self.from_caller(json.dumps(start).encode())
         self._tick()
 
     def says(self, **content: object) -> None:
@@ -248,7 +264,7 @@ class Call:
     def hangs_up(self) -> None:
         """The caller is gone now; we hear of it later."""
         stop = json.dumps({"event": "stop", "streamSid": SID, "stop": {"callSid": "CA1"}}).encode()
-        self.world.at(self.world.now_ns + int(self.network.back * MS), lambda: self._from_caller(stop))
+        self.world.at(self.world.now_ns + int(self.network.back * MS), lambda: self.from_caller(stop))
 
     def wait(self, ms: float) -> None:
         self.world.run(self.world.now_ns + int(ms * MS))
@@ -259,6 +275,6 @@ class Call:
         self.session.tick(self.world.now_ns)
         self.world.at(self.world.now_ns + 200 * MS, self._tick)
 
-    def _from_caller(self, message: bytes) -> None:
+    def from_caller(self, message: bytes) -> None:
         if self.session.end_reason is None:
             self.session.caller_frame(message, self.world.now_ns)

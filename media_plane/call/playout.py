@@ -23,6 +23,8 @@ _MARK_EVERY_LATER = 16000  # 2 s: each mark costs two messages, as much as two a
 _MAX_PENDING = 1024  # marks; 10 minutes at one in 2 s is 300, and Twilio buffers no more than that
 _FEW = 4  # marks; the smallest lag of the last four to eight counts, so that a hole in the audio shows
 _ENOUGH = 4  # marks that tell more than what was usual before: fewer may all be late
+_SURE = 6  # that tell much more than that
+_MUCH_NS = 60_000_000
 _PROBES = 3  # sent soon, as one may be late
 _PROBE_SOON_NS = 1_000_000_000
 _PROBE_EVERY_NS = 30_000_000_000
@@ -164,6 +166,8 @@ class Playout:
         behind = max(min(self._lag_ns, self._older_lag_ns) - self._round_trip_ns, 0)
         if self._count < _ENOUGH:
             return min(behind, self._usual_ns)  # rather late marks than a side that plays later than it did
+        if self._count < _SURE and behind > self._usual_ns + _MUCH_NS:
+            return self._usual_ns
         return behind
 
     def _begin(self) -> None:

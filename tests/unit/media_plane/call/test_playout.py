@@ -88,10 +88,10 @@ def test_marks_tell_how_far_behind_our_clock_it_plays_the_way_there_and_back_apa
     playout = Playout()
     probed(playout, 30 * MS)
     for ms, name in marked(playout, 5):
-        assert playout.returned(name, (ms + 150) * MS)  # heard 120 ms late, told 30 ms later
+        assert playout.returned(name, (ms + 80) * MS)  # heard 50 ms late, told 30 ms later
     playout.write(8000, 0)
-    assert playout.left_ns(1150 * MS) == (2000 + 120 - 1150) * MS
-    assert playout.played(1150 * MS) == (1150 - 120) * 8
+    assert playout.left_ns(1150 * MS) == (2000 + 50 - 1150) * MS
+    assert playout.played(1150 * MS) == (1150 - 50) * 8
 
 
 def test_marks_tell_nothing_while_the_way_is_not_known() -> None:
@@ -107,6 +107,17 @@ def test_a_mark_that_is_late_for_reasons_of_its_own_changes_nothing() -> None:
     for number, (ms, name) in enumerate(marked(playout, 6)):
         playout.returned(name, (ms + (40 if number % 2 else 700)) * MS)
     assert playout.played(900 * MS) == (900 - 30) * 8
+
+
+@pytest.mark.parametrize(("marks", "behind_ms"), [(5, 0), (6, 200)])
+def test_a_side_that_plays_much_later_than_before_is_believed_after_more_marks(
+    marks: int, behind_ms: int
+) -> None:
+    playout = Playout()
+    probed(playout, 10 * MS)
+    for ms, name in marked(playout, marks):
+        playout.returned(name, (ms + 210) * MS)
+    assert playout.played(900 * MS) == (900 - behind_ms) * 8
 
 
 def test_a_few_marks_are_not_believed_against_what_was_usual() -> None:
@@ -220,3 +231,56 @@ def test_over_random_barge_ins_the_estimate_stays_within_20_ms_of_what_is_played
         assert abs(playout.left_ns(now) - truth) <= tolerance
         playout.clear(now)
         now += rng.randrange(100, 3000) * MS
+
+
+def test_what_is_taken_back_counts_as_not_sent_and_is_played_when_it_is_sent_again() -> None:
+    playout = Playout()
+    playout.write(16_000, 0)
+    assert playout.take_back(500 * MS) == playout.sent == 4000
+    assert playout.left_ns(500 * MS) == 0
+    assert playout.played(5000 * MS) == 4000
+    playout.write(12_000, 1500 * MS)
+    assert playout.played(2000 * MS) == 8000
+    assert playout.left_ns(2000 * MS) == 1000 * MS
+
+
+def test_marks_of_what_was_taken_back_are_never_named_again_and_tell_nothing() -> None:
+    playout = Playout()
+    probed(playout, 10 * MS)
+    names: list[str] = []
+
+    def send() -> None:
+        for _ in range(20):
+            if playout.write(800, 0):
+                names.append(playout.due_mark() or "")
+
+    send()
+    before = list(names)
+    for _ in range(3):
+        playout.take_back(300 * MS)
+        send()
+    assert len(names) == len(set(names)) > 12
+    assert not any(playout.returned(name, 5000 * MS) for name in before)
+
+
+def test_marks_tell_as_much_of_what_was_sent_again() -> None:
+    playout = Playout()
+    probed(playout, 10 * MS)
+    playout.write(16_000, 0)
+    assert playout.take_back(500 * MS) == 4000
+    for number in range(1, 6):
+        assert playout.write(1600, 1000 * MS)
+        name = playout.due_mark()
+        assert name is not None
+        assert playout.returned(name, (1000 + 200 * number + 50) * MS)  # 40 ms behind
+    playout.write(4000, 1000 * MS)
+    assert playout.played(1500 * MS) == 4000 + (500 - 40) * 8
+
+
+def test_who_is_gone_before_it_was_taken_back_has_heard_less() -> None:
+    playout = Playout()
+    probed(playout, 80 * MS)
+    playout.write(16_000, 0)
+    playout.take_back(500 * MS)
+    assert playout.played_when_gone(530 * MS) == 450 * 8  # gone at 450
+    assert playout.played_when_gone(600 * MS) == 500 * 8
