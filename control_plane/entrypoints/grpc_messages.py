@@ -30,6 +30,8 @@ def call_of_row(row: CallRow) -> pb.Call:
         ended_at=_timestamp(row.ended_at),
         end_reason=row.end_reason,
         duration_seconds=row.duration_seconds,
+        agent_name=row.agent_name,
+        agent_version=row.agent_version,
     )
 
 

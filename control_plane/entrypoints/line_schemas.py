@@ -77,6 +77,8 @@ class ListedCall(BaseModel):
     ended_at: str = Field(description="empty: not over")
     end_reason: str = Field(description="empty: not over")
     duration_seconds: float = Field(description="answered until ended")
+    agent_name: str = Field(description="the stored agent it ran; empty: none")
+    agent_version: int = Field(description="in this version; 0: none")
 
     @classmethod
     def of(cls, row: CallRow) -> ListedCall:
@@ -89,6 +91,8 @@ class ListedCall(BaseModel):
             ended_at=row.ended_at,
             end_reason=row.end_reason,
             duration_seconds=row.duration_seconds,
+            agent_name=row.agent_name,
+            agent_version=row.agent_version,
         )
 
 

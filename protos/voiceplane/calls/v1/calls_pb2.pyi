@@ -271,6 +271,8 @@ class Call(_message.Message):
     ENDED_AT_FIELD_NUMBER: _builtins.int
     END_REASON_FIELD_NUMBER: _builtins.int
     DURATION_SECONDS_FIELD_NUMBER: _builtins.int
+    AGENT_NAME_FIELD_NUMBER: _builtins.int
+    AGENT_VERSION_FIELD_NUMBER: _builtins.int
     workflow_id: _builtins.str
     status: Global___CallStatus.ValueType
     transcript_count: _builtins.int
@@ -282,6 +284,10 @@ class Call(_message.Message):
     """caller_hangup, agent_hangup, terminated, busy, …; empty: not over"""
     duration_seconds: _builtins.float
     """answered until ended"""
+    agent_name: _builtins.str
+    """the stored agent it ran; empty: none"""
+    agent_version: _builtins.int
+    """in this version"""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """this and all below: set by ListCalls alone"""
@@ -307,10 +313,12 @@ class Call(_message.Message):
         ended_at: _timestamp_pb2.Timestamp | None = ...,
         end_reason: _builtins.str = ...,
         duration_seconds: _builtins.float = ...,
+        agent_name: _builtins.str = ...,
+        agent_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "created_at", b"created_at", "ended_at", b"ended_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "created_at", b"created_at", "duration_seconds", b"duration_seconds", "end_reason", b"end_reason", "ended_at", b"ended_at", "greeting", b"greeting", "phone_number", b"phone_number", "status", b"status", "transcript_count", b"transcript_count", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_name", b"agent_name", "agent_version", b"agent_version", "answered_at", b"answered_at", "created_at", b"created_at", "duration_seconds", b"duration_seconds", "end_reason", b"end_reason", "ended_at", b"ended_at", "greeting", b"greeting", "phone_number", b"phone_number", "status", b"status", "transcript_count", b"transcript_count", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -101,6 +101,13 @@ async def test_a_call_runs_the_agents_latest_version_with_its_values(
     row = await repository.get(workflow_id)
     assert row is not None
     assert (row.agent_name, row.agent_version) == (agent, 2)
+    listed = (await control.http.get("/calls", params={"page_size": 200})).json()["calls"]
+    shown = next(call for call in listed if call["workflow_id"] == workflow_id)
+    assert (shown["agent_name"], shown["agent_version"]) == (agent, 2)
+    async with grpc.aio.insecure_channel(control.endpoints.grpc) as channel:
+        page = await CallServiceStub(channel).ListCalls(pb.ListCallsRequest(page_size=200))
+    told = next(call for call in page.calls if call.workflow_id == workflow_id)
+    assert (told.agent_name, told.agent_version) == (agent, 2)
 
 
 async def test_a_call_may_name_the_version_and_its_longest_duration(
