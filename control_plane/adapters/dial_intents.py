@@ -73,7 +73,7 @@ class RedisOwners:
         """The workflow whose call it is; None: nobody has said so yet."""
         async with reached():
             found = await self._redis.get(_sid_key(call_sid))
-        return None if found is None else str(found.decode())
+        return found.decode() if isinstance(found, bytes) else found
 
 
 def _key(workflow_id: str) -> str:

@@ -50,7 +50,7 @@ class RedisSlots:
             for scope in Scope
             for cap in Cap
         ]
-        head = [who.workflow_id, now_ms, lease_ms, lease_ms + _CLAIM_SLACK_MS, asked_s]
+        head: list[str | int] = [who.workflow_id, now_ms, lease_ms, lease_ms + _CLAIM_SLACK_MS, asked_s]
         days = [now_ms // DAY_MS, DAY_MS - now_ms % DAY_MS]
         async with reached():
             answer = await self._claim(
@@ -102,8 +102,8 @@ class RedisSlots:
                     concurrent=await self._redis.zcount(live, f"({now_ms}", "+inf"),
                     last_minute=len(oldest),
                     oldest_ms=int(oldest[0][1]) if oldest else 0,
-                    today=int(calls) if same_day else 0,
-                    seconds_today=int(seconds) if same_day else 0,
+                    today=int(calls or 0) if same_day else 0,
+                    seconds_today=int(seconds or 0) if same_day else 0,
                 )
         return found
 
