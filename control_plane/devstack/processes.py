@@ -55,6 +55,7 @@ def components(
             *("bench.sim.twilio", "--account-sid", env["TWILIO_ACCOUNT_SID"]),
             *("--auth-token", env["TWILIO_AUTH_TOKEN"], "--number", env["TWILIO_PHONE_NUMBER"]),
             *("--recordings", str(data_dir.path / "recordings")),
+            *("--voice-url", f"{env['BASE_URL']}/twilio/voice"),
             *("--port", str(ports["twilio"]), "--admin-port", str(ports["twilio_admin"])),
         )
         found.append(Component("twilio-sim", argv, env, log("twilio-sim"), address=f"http://{at('twilio')}"))

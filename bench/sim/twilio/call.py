@@ -45,6 +45,7 @@ class Call:
         self.streams: list[MediaStream] = []
         self.line: Line | None = None
         self.peer: Call | None = None  # the other leg of a bridge
+        self.gathering: asyncio.Queue[str] | None = None  # takes the keys that are pressed
         self.program: Program | None = None
         self.over: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
         self.answered = asyncio.Event()
@@ -146,7 +147,7 @@ class Call:
         assert line is not None
         while line.next_tick_ns() <= time.monotonic_ns() + EARLY_NS and not self.over.done():
             stream, peer = self.stream, self.peer
-            line.connected = stream is not None or peer is not None
+            line.connected = stream is not None or peer is not None or self.gathering is not None
             tick = line.tick()
             if stream is not None:
                 stream.send_frame(tick.ulaw, tick.ends_ns)
@@ -158,6 +159,8 @@ class Call:
                         self.timeline.add(tick.ends_ns, "dtmf", digit=digit)
                         if stream is not None:
                             stream.send_key(digit)
+                        if self.gathering is not None:
+                            self.gathering.put_nowait(digit)
                     case Gone():
                         self.timeline.add(tick.ends_ns, "hangup", by="callee")
                         self.hang_up("completed")

@@ -6,7 +6,7 @@
 | `status_reorder` | a status callback is late, so that others overtake it | `event`, `delay_ms` 300 |
 | `status_drop` | a status callback is never sent | `event` |
 | `api_error` | the REST API answers with an error | `code`, `on`: create, fetch, list, update |
-| `api_lost_response` | the REST API does what it is asked, then says nothing and drops the connection | `on`, `after_ms` 0 |
+| `api_lost_response` | the REST API does it, says nothing and drops the connection | `on`, `after_ms` 0 |
 | `signature_omit` | a request has no signature | `on`: webhook, stream |
 | `signature_forge` | a request is signed with another token | `on` |
 | `stream_drop` | the media socket breaks without a `stop` | `after_ms` 1000 |

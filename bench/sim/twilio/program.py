@@ -18,8 +18,10 @@ from bench.sim.twilio.request import Hook, valid_number, valid_url
 from bench.sim.twilio.resource import new_sid
 from bench.sim.twilio.stream import MediaStream, StreamRefused
 from bench.sim.twilio.twiml import (
+    Conference,
     Dial,
     Document,
+    Gather,
     Hangup,
     Method,
     Pause,
@@ -122,9 +124,20 @@ class Program:
                     if verb.action:
                         await self._go(plan, verb.action, verb.method, {}, "action")
                 case Dial():
-                    fields = await self._dial(verb)
+                    fields = await self._dial(verb, plan)
                     if verb.action:
                         await self._go(plan, verb.action, verb.method, fields, "action")
+                case Conference(room, ends_on_exit):
+                    await call.world.rooms.stay(call, room, ends_on_exit=ends_on_exit)
+                    if call.line is not None:
+                        call.line.silence(time.monotonic_ns())
+                    if verb.action:
+                        fields = {"DialCallStatus": "answered"}
+                        await self._go(plan, verb.action, verb.method, fields, "action")
+                case Gather():
+                    digits = await self._gather(verb)
+                    if digits:
+                        await self._go(plan, verb.action, verb.method, {"Digits": digits}, "action")
         finally:
             entry["took_ms"] = round((time.monotonic_ns() - entry["t_ns"]) / 1e6, 3)
 
@@ -285,7 +298,45 @@ class Program:
         hook = Hook(plan.resolve(verb.status_callback), verb.status_method)
         call.spawn(call.callback(event, hook, params))
 
-    async def _dial(self, verb: Dial) -> dict[str, str]:
+    async def _gather(self, verb: Gather) -> str:
+        """The keys pressed; a key silences what is being said."""
+        call = self._call
+        keys: asyncio.Queue[str] = asyncio.Queue()
+        call.gathering = keys
+        speaking = asyncio.create_task(self._prompt(verb.prompts))
+        digits = ""
+        try:
+            while not call.over.done() and not (verb.digits and len(digits) == verb.digits):
+                pressed = asyncio.create_task(keys.get())
+                timeout = None if not digits and not speaking.done() else verb.timeout_s
+                waiting: set[asyncio.Future[Any]] = {pressed, call.over}
+                if timeout is None:
+                    waiting.add(speaking)
+                done, _ = await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                if pressed not in done:
+                    pressed.cancel()
+                    if speaking in done:
+                        continue  # now the time runs
+                    break
+                speaking.cancel()
+                if pressed.result() == "#":
+                    break
+                digits += pressed.result()
+        finally:
+            call.gathering = None
+            speaking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await speaking
+        return digits
+
+    async def _prompt(self, prompts: tuple[Say | Pause, ...]) -> None:
+        for prompt in prompts:
+            if isinstance(prompt, Pause):
+                await self._call.pause(prompt.seconds)
+            else:
+                await self._play(await self._spoken(prompt.text), prompt.loop)
+
+    async def _dial(self, verb: Dial, plan: Plan) -> dict[str, str]:
         """One number, bridged until either side hangs up. Returns the action's fields."""
         call, world = self._call, self._call.world
         caller_id = verb.caller_id or call.resource.from_
@@ -293,7 +344,10 @@ class Program:
             if not valid_number(number):
                 call.warn(code, f"<Dial>: {number!r} is not a valid number")
                 return {"DialCallStatus": "failed"}
-        leg = world.dial(call, verb.number, caller_id, verb.timeout_s)
+        status = (
+            Hook(plan.resolve(verb.status_callback), verb.status_method) if verb.status_callback else None
+        )
+        leg = world.dial(call, verb.number, caller_id, verb.timeout_s, status, verb.status_events)
         try:
             await asyncio.wait([call.over, leg.over], return_when=asyncio.FIRST_COMPLETED)
             leg.hang_up("completed" if leg.answered.is_set() else "canceled")
@@ -302,10 +356,9 @@ class Program:
             leg.hang_up("completed" if leg.answered.is_set() else "canceled")
             if call.line is not None:
                 call.line.silence(time.monotonic_ns())
-        status = leg.resource.sequence.status
         return {
             "DialCallSid": leg.sid,
-            "DialCallStatus": status,
+            "DialCallStatus": leg.resource.sequence.status,
             "DialBridged": "true" if leg.answered.is_set() else "false",
             **({"DialCallDuration": str(leg.resource.duration_s)} if leg.answered.is_set() else {}),
         }

@@ -69,6 +69,30 @@ class Dial:
     timeout_s: int = 30
     action: str = ""
     method: Method = "POST"
+    status_callback: str = ""  # of the leg; as the next two
+    status_method: Method = "POST"
+    status_events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conference:
+    """`<Dial><Conference>`: a room by name. `ends_on_exit`: it ends for all when this call leaves."""
+
+    room: str
+    ends_on_exit: bool = False
+    action: str = ""
+    method: Method = "POST"
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Keys pressed while it speaks, or up to `timeout_s` after; without any, the next verb follows."""
+
+    prompts: tuple[Say | Pause, ...] = ()
+    digits: int = 0  # 0: any number, ended by `#`
+    timeout_s: int = 5
+    action: str = ""  # empty: the document's own address
+    method: Method = "POST"
 
 
 @dataclass(frozen=True)
@@ -84,7 +108,7 @@ class Stream:
     method: Method = "POST"
 
 
-Verb = Say | Play | Pause | Redirect | Hangup | Reject | Dial | Stream
+Verb = Say | Play | Pause | Redirect | Hangup | Reject | Dial | Conference | Gather | Stream
 
 
 @dataclass(frozen=True)
@@ -134,19 +158,48 @@ def _verb(element: ElementTree.Element, warnings: list[tuple[int, str]]) -> Verb
             return _dial(element)
         case "Connect":
             return _connect(element, warnings)
+        case "Gather":
+            return _gather(element, warnings)
         case _:
             raise TwimlError(12100, f"<{element.tag}> is no verb that this simulator speaks")
 
 
-def _dial(element: ElementTree.Element) -> Dial:
+def _dial(element: ElementTree.Element) -> Dial | Conference:
     nouns = list(element)
-    if len(nouns) > 1 or (nouns and nouns[0].tag != "Number"):
-        raise TwimlError(12100, f"<Dial>: one <Number> is spoken, not {[noun.tag for noun in nouns]}")
-    number = _text(nouns[0]) if nouns else _text(element)
+    if len(nouns) > 1 or (nouns and nouns[0].tag not in ("Number", "Conference")):
+        tags = [noun.tag for noun in nouns]
+        raise TwimlError(12100, f"<Dial>: one <Number> or <Conference> is spoken, not {tags}")
+    noun = nouns[0] if nouns else element
+    action, method = element.get("action", ""), _method(element, "method")
+    if noun.tag == "Conference":
+        if not _text(noun):
+            raise TwimlError(12100, "<Conference>: has no name")
+        return Conference(_text(noun), noun.get("endConferenceOnExit", "false") == "true", action, method)
+    callback = noun.get("statusCallback", "") if noun is not element else ""
     return Dial(
-        number,
+        _text(noun),
         element.get("callerId", ""),
         _integer(element, "timeout", 30),
+        action,
+        method,
+        callback,
+        _method(noun, "statusCallbackMethod") if callback else "POST",
+        tuple(noun.get("statusCallbackEvent", "completed").split()) if callback else (),
+    )
+
+
+def _gather(element: ElementTree.Element, warnings: list[tuple[int, str]]) -> Gather:
+    prompts: list[Say | Pause] = []
+    for child in element:
+        verb = _verb(child, warnings)
+        if isinstance(verb, Say | Pause):
+            prompts.append(verb)
+        else:
+            warnings.append((12100, f"<Gather>: <{child.tag}> is not spoken"))
+    return Gather(
+        tuple(prompts),
+        _integer(element, "numDigits", 0),
+        _integer(element, "timeout", 5),
         element.get("action", ""),
         _method(element, "method"),
     )

@@ -19,6 +19,7 @@ from bench.sim.twilio.faults import Faults
 from bench.sim.twilio.persona import Persona
 from bench.sim.twilio.request import CallRequest, Hook
 from bench.sim.twilio.resource import CallResource, Direction, new_sid
+from bench.sim.twilio.rooms import Rooms
 from bench.sim.twilio.status import StatusSequence
 from bench.sim.twilio.voice import Voice
 from bench.sim.twilio.webhooks import Webhooks
@@ -42,6 +43,7 @@ class World:
         self.personas: dict[str, Persona] = {}  # by number
         self.recordings: dict[str, tuple[str, str]] = {}  # by RecordingSid: (CallSid, mono or dual)
         self.base_url = ""  # of the REST API, once it is bound
+        self.rooms = Rooms()
         self._cps = CallsPerSecond(config.cps)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -61,9 +63,17 @@ class World:
         self.spawn(run_outbound(call, request, start_ns))
         return call
 
-    def dial(self, parent: Call, number: str, caller_id: str, timeout_s: int) -> Call:
+    def dial(
+        self,
+        parent: Call,
+        number: str,
+        caller_id: str,
+        timeout_s: int,
+        status: Hook | None = None,
+        events: tuple[str, ...] = (),
+    ) -> Call:
         """A leg for `<Dial>`, exempt from the queue."""
-        call = self._new(number, caller_id, "outbound-dial", Hook(), (), parent.sid)
+        call = self._new(number, caller_id, "outbound-dial", status or Hook(), events, parent.sid)
         self.spawn(run_dialled(call, parent, timeout_s))
         return call
 

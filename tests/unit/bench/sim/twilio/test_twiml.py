@@ -59,7 +59,7 @@ def test_what_is_no_twiml_is_12100(text: str) -> None:
 @pytest.mark.parametrize(
     ("verb", "code"),
     [
-        ("<Gather/>", 12100),
+        ("<Record/>", 12100),
         ("<Connect/>", 12100),
         ("<Connect><Room/></Connect>", 12100),
         ('<Connect><Stream url="https://x/"/></Connect>', 12100),
@@ -110,3 +110,28 @@ def test_a_replaced_document_is_not_returned_to() -> None:
 def test_rejecting_pausing_and_redirecting_do_not_answer_an_inbound_call() -> None:
     assert not any(answers(verb) for verb in (twiml.Reject(), twiml.Pause(), twiml.Redirect("/")))
     assert all(answers(verb) for verb in (twiml.Say("x"), twiml.Hangup(), twiml.Stream("ws://x")))
+
+
+def test_a_gather_holds_its_prompts_and_says_how_many_keys_it_takes() -> None:
+    text = (
+        '<Response><Gather numDigits="1" timeout="10" action="/pressed"><Say>a</Say><Pause length="2"/>'
+        "<Play>x.wav</Play></Gather></Response>"
+    )
+    document = parse_twiml(text)
+    assert document.verbs == (twiml.Gather((twiml.Say("a"), twiml.Pause(2.0)), 1, 10, "/pressed"),)
+    assert [code for code, _ in document.warnings] == [12100]
+
+
+def test_a_dial_may_name_a_room() -> None:
+    text = '<Response><Dial><Conference endConferenceOnExit="true">a-1</Conference></Dial></Response>'
+    assert parse_twiml(text).verbs == (twiml.Conference("a-1", ends_on_exit=True),)
+
+
+def test_a_dialed_number_may_be_told_about() -> None:
+    text = (
+        '<Response><Dial timeout="9" action="/over"><Number statusCallback="/leg" '
+        'statusCallbackEvent="answered completed">+15550001111</Number></Dial></Response>'
+    )
+    (dial,) = parse_twiml(text).verbs
+    assert isinstance(dial, twiml.Dial)
+    assert (dial.status_callback, dial.status_events) == ("/leg", ("answered", "completed"))
