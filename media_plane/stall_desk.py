@@ -95,6 +95,7 @@ class StallDesk:
         self._log = log.bind(workflow_id=workflow_id)
         self.caller_text = self._watch.caller_text
         self.crossed = self._watch.crossed
+        self.tool_called = self._watch.tool_called
 
     @property
     def look_ns(self) -> int:
@@ -122,11 +123,6 @@ class StallDesk:
         """turnComplete, before anybody else is told."""
         turn = self._turns.current
         self._watch.turn_complete(now_ns, spoke=turn is not None and turn.phase is not Phase.COMPLETE)
-
-    def tool_called(self, now_ns: int) -> None:
-        over = self._watch.tool_called(now_ns)
-        if over is not None:
-            self._over(over, now_ns)
 
     def tool_answered(self, responses: Iterable[ToolResponse], now_ns: int) -> None:
         """The model was given answers; it makes words of them unless all are silent."""

@@ -20,7 +20,7 @@ from media_plane.call.speech import CallerSpeech
 from media_plane.call.stall import Cause, Climb, Outcome, Over, Rung, StallCounts, StallRules
 from media_plane.call.turn import Phase, Turns
 
-CROSSING_NS = 500_000_000  # what comes this soon after a nudge was on its way: no answer to a text is so fast
+CROSSING_NS = 300_000_000  # what comes so soon after a nudge was on its way: an answer to it takes 750 ms
 _NEVER = 1 << 62
 _OFTEN_NS = 200_000_000
 _SPEECH_NS = 250_000_000  # shorter sounds of the caller, of which the model says nothing, are no words
@@ -40,9 +40,9 @@ class StallWatch:
 
     __slots__ = (
         *("_answered_ns", "_ask_ns", "_busy", "_busy_ns", "_cause", "_counts", "_doubtful", "_false"),
-        *("_heard_ns", "_index", "_limit_ns", "_number", "_open", "_playout", "_replies", "_rules"),
-        *("_rung_ns", "_sent", "_since_ns", "_speech", "_stopped_ns", "_tool_ns", "_trails_ns", "_turns"),
-        *("_used", "look_ns"),
+        *("_heard_ns", "_index", "_limit_ns", "_news", "_number", "_open", "_playout", "_replies"),
+        *("_rules", "_rung_ns", "_sent", "_since_ns", "_speech", "_stopped_ns", "_tool_ns", "_trails_ns"),
+        *("_turns", "_used", "look_ns"),
     )
 
     def __init__(
@@ -81,6 +81,7 @@ class StallWatch:
         self._false = False  # it was taken too early
         self._ask_ns = 0  # when to ask in another session; 0: not
         self._used: Counter[Rung] = Counter()
+        self._news: list[Step] = []  # to be told by the next look
 
     # -- what happens --
 
@@ -97,6 +98,7 @@ class StallWatch:
 
     def interrupted(self, now_ns: int, began_ns: int) -> None:
         """The model says that it is. `began_ns`: when the turn began that was cut off; 0: none was."""
+        self._catch_up(now_ns)
         self._trails_ns = now_ns + _TRAILS_NS
         speech = self._speech
         if self._crossing(now_ns) and not speech.speaking:
@@ -113,6 +115,7 @@ class StallWatch:
 
     def turn_complete(self, now_ns: int, *, spoke: bool) -> None:
         """turnComplete; `spoke`: of a turn with audio."""
+        self._catch_up(now_ns)
         if now_ns < self._trails_ns:
             self._trails_ns = 0
             return
@@ -131,13 +134,15 @@ class StallWatch:
             self._cause = Cause.EMPTY_TURN
         self._limit_ns = min(self._limit_ns, now_ns + _EMPTY_NS)
 
-    def tool_called(self, now_ns: int) -> Over | None:
+    def tool_called(self, now_ns: int) -> None:
         """The model calls a function; what becomes of that is not its matter until `tool_answered`."""
+        self._catch_up(now_ns)
         self._tool_ns = self._answered_ns = now_ns
-        return self._recovered(now_ns, now_ns)
+        self._recovered(now_ns)
 
     def tool_answered(self, now_ns: int) -> None:
         """A function has answered the model, which is to make something of it."""
+        self._catch_up(now_ns)
         self._answered_ns = now_ns
         if self._index >= 0:
             return
@@ -195,13 +200,8 @@ class StallWatch:
 
     def look(self, now_ns: int, *, held: bool = False) -> list[Step]:
         """What is to be done, in order. `held`: the model is not expected to speak now."""
-        steps: list[Step] = []
-        sent = self._playout.sent
-        if sent > self._sent:
-            over = self._agent_audio(now_ns)
-            if over is not None:
-                steps.append(over)
-        self._sent = sent  # less, when some was taken back
+        self._catch_up(now_ns)
+        steps, self._news = self._news, []
         self.look_ns = now_ns + _OFTEN_NS
         if held:
             if self._cause is not None:
@@ -295,9 +295,13 @@ class StallWatch:
 
     # -- inside --
 
-    def _agent_audio(self, now_ns: int) -> Over | None:
-        """The agent has spoken since the last look."""
-        first, self._sent = self._sent == 0, self._playout.sent
+    def _catch_up(self, now_ns: int) -> None:
+        """See whether the agent has spoken since the last look."""
+        before, self._sent = self._sent, self._playout.sent
+        if self._sent > before:  # less, when some was taken back
+            self._agent_spoke(now_ns, first=before == 0)
+
+    def _agent_spoke(self, now_ns: int, *, first: bool) -> None:
         turn = self._turns.current
         number, began_ns = (turn.number, turn.began_ns) if turn is not None else (self._number, now_ns)
         begins, self._number = number != self._number, number
@@ -306,25 +310,26 @@ class StallWatch:
             waited_ns = self._limit_ns - self._since_ns  # still what it said before the function answered
             self._since_ns = max(self._since_ns, self._playout.end_ns)
             self._limit_ns = self._since_ns + waited_ns
-            return None
+            return
         if begins and turn is not None and self._index < 0:
             stopped_ns = turn.caller_stopped_ns
             if self._cause is Cause.TOOL:
                 self._replies.asked.observe(max(began_ns - self._since_ns, 0))
             elif stopped_ns > self._tool_ns and began_ns and not first:  # the first may be a greeting
                 self._replies.spoken.observe(began_ns - stopped_ns)
-        return self._recovered(began_ns, now_ns)
+        self._recovered(began_ns)
 
-    def _recovered(self, began_ns: int, now_ns: int) -> Over | None:
-        """What was due has come; it began at `began_ns`. The stall that is over by that, if there was one."""
+    def _recovered(self, began_ns: int) -> None:
+        """What was due has come; it began at `began_ns`."""
         cause, self._cause = self._cause, None
         open_rung, index, self._index = self._open, self._index, -1
         if cause is None or index < 0:
-            return None
+            return
         silent_ms = max(began_ns - self._since_ns, 0) // 1_000_000
         self._counts.silent_ms += silent_ms
         if open_rung is None:  # of itself, while we rested
-            return Over(self._rules.rungs[index], cause, Outcome.IN_VAIN, silent_ms)
+            self._news.append(Over(self._rules.rungs[index], cause, Outcome.IN_VAIN, silent_ms))
+            return
         if open_rung[1] is Rung.NUDGE:
             if began_ns < self._rung_ns + CROSSING_NS:
                 self._too_early()
@@ -332,7 +337,7 @@ class StallWatch:
                 self._replies.asked.observe(began_ns - self._rung_ns)
         outcome = Outcome.FALSE_ALARM if self._false else Outcome.RECOVERED
         self._settle(outcome)
-        return Over(open_rung[1], cause, outcome, silent_ms)
+        self._news.append(Over(open_rung[1], cause, outcome, silent_ms))
 
     def _crossing(self, now_ns: int) -> bool:
         """Whether what comes now may have been on its way when the newest nudge was sent."""
