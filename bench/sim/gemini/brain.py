@@ -59,6 +59,9 @@ class Brain(Protocol):
     def answer(self, words: str, memory: Memory) -> Reply:
         """The answer to what the caller said or wrote."""
 
+    def recall(self, words: str, memory: Memory) -> Reply:
+        """It is told that the caller said these words and was answered: the answer as it was meant."""
+
 
 def quoted_greeting(text: str) -> str | None:
     """The words that a text asks to have said: `Greet the caller now. Say exactly: "…"`."""
@@ -120,6 +123,13 @@ class Scripted:
         tool = step.tool if step.tool is not None and step.tool.function in self._declared else None
         return Reply(step.reply, step.think, step.voice or self._scenario.voice, tool)
 
+    def recall(self, words: str, memory: Memory) -> Reply:
+        """The reply of the step in which these words are heard, after which the script goes on."""
+        for index, step in enumerate(self._steps):
+            if step.heard == words:
+                memory.turns = index
+        return self.answer(words, memory)
+
 
 class FrontDesk:
     """Finds what the caller wants by patterns, asks for what is missing, and otherwise makes small talk."""
@@ -155,6 +165,10 @@ class FrontDesk:
         if declared is not None:
             return Reply(declared.filler, tool=declared)
         return Reply(self._phrase(self._scenario.small_talk, memory))
+
+    def recall(self, words: str, memory: Memory) -> Reply:
+        """As if they had been said now."""
+        return self.answer(words, memory)
 
     def _fill_slots(self, words: str, memory: Memory) -> None:
         for slot, patterns in self._scenario.slots.items():

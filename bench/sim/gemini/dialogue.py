@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from bench.sim.gemini import codes
 from bench.sim.gemini.actions import ForgetHearing, Hear
 from bench.sim.gemini.brain import Brain, Reply, after_tool, quoted_greeting
 from bench.sim.gemini.errors import Refused
@@ -98,6 +99,7 @@ class Dialogue:
             on_done=self._on_answered,
         )
         self._tools = ToolCalls(scenario, out, timers, rng)
+        self._codes = codes.Reader()
         self._instruction = setup.instruction
         self._seeding = setup.seed_history
         self._queue: deque[_Prompt] = deque()
@@ -131,6 +133,8 @@ class Dialogue:
             raise Refused(1007, "Request contains an invalid argument.")
         self._seeding = False
         self._memory.audio_in_ms += len(pcm) / 2 / rate * 1000
+        if self._scenario.codes:
+            codes.add(self._memory.codes, self._codes.read(np.frombuffer(pcm, np.int16)))
         for event in self._listening.push(pcm, rate, now_ns):
             self._on_activity(event, now_ns)
 
@@ -165,8 +169,15 @@ class Dialogue:
     def client_content(self, body: dict[str, Any], now_ns: int) -> None:
         """History, and with turnComplete a wish for an answer. Interrupts what is being said."""
         turns, complete = body.get("turns", []), body.get("turnComplete", False)
+        asked = ""
         for turn in turns:
             words = text_of([turn])
+            if turn.get("role") != "model":
+                asked = words
+            elif asked:
+                self._memory.saying = self._brain.recall(asked, self._memory).text
+                self._memory.told.append(asked)
+                asked = ""
             self._memory.remember(turn.get("role", "user"), words)
             self._memory.add_text(words)
         if self._seeding:

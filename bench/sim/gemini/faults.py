@@ -38,6 +38,7 @@ Kind = Literal[
     "empty_frames",
     "slow_generation",
     "close_during_resume",
+    "amnesia",
     "unknown_message",
     "large_frame",
 ]

@@ -21,6 +21,8 @@ class Memory:
     turns: int = 0  # caller's turns answered
     unanswered: str = ""  # what the caller said last, as long as no answer to it is complete
     saying: str = ""  # the newest answer, as it was meant to be said
+    told: list[str] = field(default_factory=list)  # what the caller had said, told in words with its answer
+    codes: list[list[int]] = field(default_factory=list)  # caller audio that was heard, see codes.py
     text_tokens: int = 0
     audio_in_ms: float = 0.0
     audio_out_ms: float = 0.0

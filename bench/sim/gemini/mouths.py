@@ -16,6 +16,8 @@ from bench.sim.gemini.pacing import RATE
 from bench.sim.gemini.scenario import VoiceSpec
 
 _MS_A_WORD: Final = 330  # of a tone that stands for words: about 180 words a minute
+_NUMBER_PAUSE_MS: Final = 50  # after a word that is a number
+NUMBERS: Final = 128
 _FADE: Final = RATE * 5 // 1000  # at both ends, so that a tone doesn't click
 
 Pcm = npt.NDArray[np.int16]
@@ -25,6 +27,8 @@ def sound(text: str, voice: VoiceSpec) -> Pcm:
     """What `voice` makes of `text`: int16 mono at 24 kHz, read-only. Raises ScenarioError for a bad WAV."""
     if voice.wav is not None:
         return _recording(voice.wav)
+    if voice.numbers:
+        return np.concatenate([_number(int(word), voice.level_db) for word in text.split()])
     ms = voice.ms if voice.ms is not None else max(1, len(text.split())) * _MS_A_WORD
     return _tone(voice.tone_hz, voice.level_db, ms)
 
@@ -40,6 +44,17 @@ def _tone(tone_hz: float, level_db: float, ms: int) -> Pcm:
     pcm: Pcm = np.rint(wave_form).astype(np.int16)
     pcm.flags.writeable = False
     return pcm
+
+
+def number_hz(number: int) -> float:
+    """The tone of a number; after NUMBERS they come again."""
+    return 400.0 + 20.0 * (number % NUMBERS)
+
+
+@lru_cache(maxsize=NUMBERS)
+def _number(number: int, level_db: float) -> Pcm:
+    pause = np.zeros(RATE * _NUMBER_PAUSE_MS // 1000, np.int16)
+    return np.concatenate((_tone(number_hz(number), level_db, _MS_A_WORD - _NUMBER_PAUSE_MS), pause))
 
 
 @lru_cache(maxsize=64)

@@ -120,6 +120,7 @@ class VoiceSpec(_Strict):
     level_db: Annotated[float, Field(ge=-60, le=0)] = -12
     ms: Annotated[int, Field(gt=0, le=600_000)] | None = None
     wav: Path | None = None
+    numbers: bool = False  # each word is a tone of its own: the word is a number
 
 
 class ToolUse(_Strict):
@@ -180,6 +181,7 @@ class Scenario(_Strict):
     small_talk: list[str] = ["You said: {words}"]
     repeat: str = "I said: {said}"
     voice: VoiceSpec = VoiceSpec()
+    codes: bool = False  # remember which coded audio was heard (codes.py); it must come at 8 kHz
     script: list[ScriptStep] = []
     faults: list[Fault] = []
 

@@ -274,6 +274,8 @@ class Session:
                 raise Refused(*fault.close())
             ttl_s = self._scenario.limits.handle_ttl_s
             self.memory = self._handles.resume(setup.handle, setup.model, ttl_s, now_ns)
+            if self._afflictions.pop("amnesia"):
+                self.memory = Memory()
             self._out.note(now_ns, "resumed", turns=self.memory.turns)
         self.memory.model = setup.model
         if setup.instruction and not setup.handle:
