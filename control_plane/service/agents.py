@@ -125,6 +125,8 @@ class Agents:
 
     async def archive(self, name: str, expected: int = 0) -> AgentVersion:
         """Raises: AgentNotFound, AgentChanged."""
+        if not _is_name(name):
+            raise AgentNotFound(name)
         if not await self._repository.archive(name, expected, _now()):
             raise AgentChanged(name, (await self.get(name)).version)
         log.info("agent archived", agent=name, by=principal.current().id)
