@@ -144,6 +144,7 @@ class MediaServer:
         ]
         if self._credentials is not None:
             self._tasks.append(asyncio.create_task(self._credentials.run(), name="credentials"))
+        await self.node.listener.load()
         await self._sdk.load()
         if self._owns_process:
             self._collection.take_over()
@@ -248,7 +249,7 @@ def _codecs(settings: Settings) -> Codecs:
 
 
 def _detectors() -> Detectors:
-    from media_plane.dsp.silero import Sileros  # and ggml with it, which few need
+    from media_plane.dsp.silero import Sileros  # and ggml with it, once the ports are open
 
     return Sileros()
 

@@ -23,7 +23,7 @@ class Detectors(Protocol):
 
 
 class Listener:
-    """`detectors` makes them when the first agent asks for one."""
+    """`load` once, before the first `gate`; `detectors` imports and makes what that needs."""
 
     def __init__(self, detectors: Callable[[], Detectors]) -> None:
         self.counts = GateCounts()
@@ -33,10 +33,15 @@ class Listener:
         self._waiting: deque[ActivityGate] = deque()
         self._called = False
 
+    async def load(self) -> None:
+        """Have the detector's library in memory, and one instance: in the middle of calls that would take the
+        loop for as long as a frame."""
+        self._detectors = await asyncio.to_thread(self._make)
+        self._detectors.give(self._detectors.take())
+
     def gate(self, detection: Detection, rate: int, *, all_input: bool) -> ActivityGate:
         """For the legs of one call. `rate`: of the audio that the model is sent, Hz."""
-        if self._detectors is None:
-            self._detectors = self._make()
+        assert self._detectors is not None, "a call is prepared before the node has started"
         return ActivityGate(
             detection,
             self._detectors.take(),
