@@ -96,4 +96,6 @@ def new_call(asked: AgentCall, agent: AgentVersion) -> NewCall:
         agent_version=agent.version,
         recording=profile.recording,
         webhook_url=profile.webhook_url,
+        on_voicemail=asked.on_voicemail,
+        voicemail_message=asked.voicemail_message,
     )

@@ -10,9 +10,10 @@ import phonenumbers
 
 from control_plane.tools.definitions import Definition
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
-from workflows.contracts import CallStatus
+from workflows.contracts import CallStatus, OnVoicemail
 
 MAX_GREETING_BYTES = 4096
+MAX_MESSAGE_BYTES = 2000
 MAX_PROMPT_BYTES = 32_768
 MAX_DURATION_SECONDS = 14_400  # Twilio's own limit for an outbound call
 DEFAULT_DURATION_SECONDS = 1800
@@ -32,6 +33,8 @@ class AgentCall:
     version: int = 0
     variables: Mapping[str, str] = field(default_factory=dict)
     max_duration_seconds: int = 0
+    on_voicemail: str = ""  # as of NewCall; as the next
+    voicemail_message: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class NewCall:
     agent_version: int = 0
     recording: bool = False
     webhook_url: str = ""  # is told how the call goes; empty: nobody
+    on_voicemail: str = ""  # contracts.OnVoicemail; empty: machines are not detected
+    voicemail_message: str = ""
 
 
 def is_workflow_id(text: str) -> bool:
@@ -84,6 +89,24 @@ def greeting_mode(text: str) -> str:
     if text not in ("", *GREETING_MODES):
         raise ValueError(f"must be one of {', '.join(GREETING_MODES)}")
     return text
+
+
+def on_voicemail(text: str) -> str:
+    """What is done when a machine answers: hang_up, leave_message, ignore; empty: nobody finds out."""
+    if text not in ("", *OnVoicemail):
+        raise ValueError(f"must be one of {', '.join(OnVoicemail)}")
+    return text
+
+
+def voicemail_message(text: str) -> str:
+    """At most 2000 bytes of UTF-8, which is some two minutes of speech."""
+    return _bounded(text, MAX_MESSAGE_BYTES)
+
+
+def voicemail(policy: str, message: str) -> None:
+    """A message where one is to be left, and only there. Raises ValueError."""
+    if (policy == OnVoicemail.LEAVE_MESSAGE) != bool(message.strip()):
+        raise ValueError("voicemail_message belongs to on_voicemail leave_message, which needs it")
 
 
 def system_prompt(text: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import from_json
 
 from control_plane.domain import calls
@@ -49,6 +49,23 @@ class AgentCallBody(BaseModel):
         default=None, description="1 to 14400; null: the agent's", examples=[1800]
     )
 
+    on_voicemail: Annotated[str, AfterValidator(calls.on_voicemail)] = Field(
+        default="",
+        description="what to do when a machine answers: hang_up; leave_message, after its beep; ignore. "
+        "Empty: machines are not detected",
+        examples=["leave_message"],
+    )
+    voicemail_message: Annotated[str, AfterValidator(calls.voicemail_message)] = Field(
+        default="",
+        description="what leave_message leaves, at most 2000 bytes",
+        examples=["Hello, this is the Fern & Fox clinic. Please call us back."],
+    )
+
+    @model_validator(mode="after")
+    def _message_to_leave(self) -> Self:
+        calls.voicemail(self.on_voicemail, self.voicemail_message)
+        return self
+
     def new_call(self) -> AgentCall:
         return AgentCall(
             phone_number=self.phone_number,
@@ -56,6 +73,8 @@ class AgentCallBody(BaseModel):
             version=self.agent.version or 0,
             variables=self.variables,
             max_duration_seconds=self.max_duration_seconds or 0,
+            on_voicemail=self.on_voicemail,
+            voicemail_message=self.voicemail_message,
         )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from control_plane.domain import calls
 from control_plane.entrypoints.agent_schema import Agent
@@ -46,6 +46,23 @@ class CreateCallBody(BaseModel):
     tools: Definitions = Field(default=[], description="functions the agent may call (docs/tools.md)")
 
     agent: Agent = Field(default=Agent(), description="what the call asks of its model (docs/models.md)")
+
+    on_voicemail: Annotated[str, AfterValidator(calls.on_voicemail)] = Field(
+        default="",
+        description="what to do when a machine answers: hang_up; leave_message, after its beep; ignore. "
+        "Empty: machines are not detected",
+        examples=["leave_message"],
+    )
+    voicemail_message: Annotated[str, AfterValidator(calls.voicemail_message)] = Field(
+        default="",
+        description="what leave_message leaves, at most 2000 bytes",
+        examples=["Hello, this is the Fern & Fox clinic. Please call us back."],
+    )
+
+    @model_validator(mode="after")
+    def _message_to_leave(self) -> Self:
+        calls.voicemail(self.on_voicemail, self.voicemail_message)
+        return self
 
     def new_call(self) -> calls.NewCall:
         fields = {name: getattr(self, name) for name in type(self).model_fields}

@@ -148,6 +148,8 @@ class Calls:
             agent_version=call.agent_version,
             recording=call.recording,
             webhook_url=call.webhook_url,
+            on_voicemail=call.on_voicemail,
+            voicemail_message=call.voicemail_message,
         )
         ask = Ask(workflow_id, params.principal, call.phone_number, call.max_duration_seconds)
         try:
