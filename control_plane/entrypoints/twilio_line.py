@@ -37,7 +37,7 @@ def new_router(
     twiml_wait_s: float,
 ) -> APIRouter:
     """Arguments as of `twilio_webhooks.new_router`."""
-    router = APIRouter(prefix="/twilio", tags=["twilio"])
+    router = APIRouter(tags=["twilio"])  # included by the one that has the prefix
 
     async def tell(workflow_id: str, told: TransferLeg) -> bool:
         """False: no such call runs."""

@@ -21,7 +21,7 @@ OF_THE_CALL = ("caller", "called")
 
 @dataclass(frozen=True)
 class Number:
-    """`number`: E.164; `variables`: of its agent's texts; `at`: since when, ISO 8601 UTC; `by`: who said so."""
+    """`number`: E.164; `variables`: of its agent's texts; `at`: ISO 8601 UTC, since; `by`: whose word."""
 
     number: str
     agent: str
