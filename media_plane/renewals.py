@@ -46,6 +46,8 @@ log = structlog.get_logger(__name__)
 _FRAME = (
     160  # samples a message of what is said again, as of the audio that comes: the service counts messages
 )
+# A handle that comes with setupComplete was made before the session was told or heard anything.
+_FIRST_HANDLE_NS = 1_000_000_000
 _WARM_UP = 160  # samples before them, for the filter's memory
 
 
@@ -115,7 +117,18 @@ class Renewals:
 
     __slots__ = (
         *("_anchor", "_answered_ns", "_attempt", "_base", "_broke_off", "_cancel", "_cause", "_connect"),
-        *("_detail", "_emit", "_exact", "_failed", "_failure", "_handle_at", "_history", "_leg", "_log"),
+        *(
+            "_detail",
+            "_emit",
+            "_exact",
+            "_failed",
+            "_failure",
+            "_given",
+            "_handle_at",
+            "_history",
+            "_leg",
+            "_log",
+        ),
         *("_lost_ns", "_model", "_model_closed", "_partial", "_policy", "_renewing", "_start_ns", "_taken"),
         *("_talk", "_tries", "model_frame"),
     )
@@ -162,6 +175,10 @@ class Renewals:
         self._handle_at = 0
         self._exact = False
         self._base = -1  # what it counts before the first message after setup; -1: it has not said
+        self._given = (
+            1,
+            0,
+        )  # what the session itself remembered when it began: until when, and which position
         self._anchor = (0, 0)  # messages sent in this session and the position behind them
 
     # -- what the session tells --
@@ -207,11 +224,12 @@ class Renewals:
             self._begin(Cause.FORGOTTEN, "the resumed session had forgotten", now_ns, how=Renewal.FRESH)
 
     def _on_update(self, handle: str, consumed: int, now_ns: int) -> None:
-        self._policy.updated(handle, now_ns)
         if consumed >= 0 and self._base < 0:
             self._base = consumed  # it comes with setupComplete
         if not handle:
+            self._policy.updated("", now_ns)
             return
+        until_ns = now_ns
         self._exact = consumed >= 0 and consumed >= self._base
         self._handle_at = self._talk.up.samples
         if self._exact:
@@ -220,7 +238,12 @@ class Renewals:
             if consumed - self._base > sent:  # it has got messages that we know nothing of: texts
                 messages += consumed - self._base - sent
                 self._anchor = (messages, samples)
-            self._handle_at = samples + (consumed - self._base - messages) * _FRAME
+            self._handle_at = samples + max(consumed - self._base - messages, 0) * _FRAME
+            if consumed - self._base < messages:  # not what the session was told
+                until_ns = self._given[0]
+        elif now_ns - self._policy.adopted_ns < _FIRST_HANDLE_NS:
+            until_ns, self._handle_at = self._given
+        self._policy.updated(handle, until_ns)
         if self._renewing is not None:
             self._renewing.kept(handle)
 
@@ -376,6 +399,7 @@ class Renewals:
         counts, seam = self._renewing.counts, self._seam(now_ns, attempt)
         replay_from = seam.replay_from if attempt.replay else seam.samples
         messages = list(self._words(attempt, counts))
+        self._given = (max(seam.handle_ns, 1), seam.handle_at)
         self._policy.adopted(attempt.how, now_ns)
         self._leg, self._base = leg, -1
         sends = self._connect(leg)

@@ -19,7 +19,7 @@ from enum import Enum
 from media_plane.call.histogram import Histogram
 
 _S = 1_000_000_000
-_RESERVE_NS = 3 * _S  # before the service closes: a close, a setup and some patience
+_RESERVE_NS = 2 * _S  # before the service closes: a close, a setup and some patience
 _AGE_LOOK_NS = 60 * _S  # before the age limit: as long as goAway usually leaves
 _PROBATION_NS = 5 * _S  # a session that ends sooner was refused what it was given, or does not work
 _BACKOFF_NS = 250_000_000
@@ -93,12 +93,23 @@ _FIRST_FRESH = 1
 
 
 class Continuity:
-    """`handle`: the newest, came at `handle_ns`; empty: none. `settled`: nothing has happened since that it
-    does not remember, as far as the service tells. `looks_from_ns`: before it `due` has nothing to say."""
+    """`handle`: the newest, which remembers what was said until `handle_ns`; empty: none. `settled`: nothing
+    has happened since that it does not remember, as far as the service tells. `adopted_ns`: when the session was
+    put under the call; 0: it is the first. `looks_from_ns`: before it `due` has nothing to say."""
 
     __slots__ = (
-        *("_adopted_ns", "_again", "_cause", "_deadline_ns", "_first_ns", "_limits", "_random", "_step"),
-        *("_tokens", "_tried", "_unproved", "handle", "handle_ns", "looks_from_ns", "settled", "under_way"),
+        *("_again", "_cause", "_deadline_ns", "_first_ns", "_limits", "_random", "_step"),
+        *(
+            "_tokens",
+            "_tried",
+            "_unproved",
+            "adopted_ns",
+            "handle",
+            "handle_ns",
+            "looks_from_ns",
+            "settled",
+            "under_way",
+        ),
     )
 
     def __init__(self, limits: RenewalLimits, random: Callable[[], float]) -> None:
@@ -114,7 +125,7 @@ class Continuity:
         self._step = 0
         self._again = 0  # tries in a row that came to nothing
         self._first_ns = 0  # of this renewal
-        self._adopted_ns = 0  # 0: the first session
+        self.adopted_ns = 0  # 0: the first session
         self._tried: deque[int] = deque(maxlen=limits.tries)
         self._tokens = 0  # of the newest prompt
         self._unproved = False  # resumed, and no prompt since
@@ -128,11 +139,12 @@ class Continuity:
         self._deadline_ns = now_ns + self._limits.age_ns
         self.looks_from_ns = max(self._deadline_ns - _AGE_LOOK_NS, now_ns)
 
-    def updated(self, handle: str, now_ns: int) -> None:
-        """sessionResumptionUpdate; empty: what is going on can't be resumed from."""
+    def updated(self, handle: str, until_ns: int) -> None:
+        """sessionResumptionUpdate; empty: what is going on can't be resumed from. It remembers what was said
+        until `until_ns`."""
         self.settled = bool(handle)
         if handle:
-            self.handle, self.handle_ns = handle, now_ns
+            self.handle, self.handle_ns = handle, until_ns
 
     def go_away(self, left_ms: int, now_ns: int) -> None:
         """The service closes the connection in `left_ms`."""
@@ -167,7 +179,7 @@ class Continuity:
     def begin(self, now_ns: int, how: Renewal | None = None, code: int = 0) -> Attempt | None:
         """The first try of a renewal. `how`: asked for, else by handle if there is one. `code`: of the close,
         when the session was cut. None: the call has had its share."""
-        soon = self._adopted_ns > 0 and now_ns - self._adopted_ns < _PROBATION_NS
+        soon = self.adopted_ns > 0 and now_ns - self.adopted_ns < _PROBATION_NS
         self._first_ns = now_ns
         if code == _INVALID:
             # What it was given, or else what it holds: its memory may be too long to be taken up.
@@ -197,7 +209,7 @@ class Continuity:
 
     def adopted(self, how: Renewal, now_ns: int) -> None:
         """The next session is there."""
-        self._adopted_ns = now_ns
+        self.adopted_ns = now_ns
         self._unproved = how is Renewal.RESUME
         if how is Renewal.FRESH:
             self._forget_handle()
