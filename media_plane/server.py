@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic_ns, time_ns
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
@@ -248,7 +249,7 @@ def _codecs(settings: Settings) -> Codecs:
     return PlainCodecs(settings.media_resampler.value, settings.gemini_uplink_rate)
 
 
-def _detectors() -> Detectors:
+def _detectors() -> Detectors[Any]:
     from media_plane.dsp.silero import Sileros  # and ggml with it, once the ports are open
 
     return Sileros()

@@ -11,25 +11,29 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import monotonic_ns
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from media_plane.activity_gate import ActivityGate, Detector, GateCounts
 from media_plane.call.activity import Detection
 
+_D = TypeVar("_D", bound=Detector)
 
-class Detectors(Protocol):
-    def take(self) -> Detector: ...
-    def give(self, detector: Detector, /) -> None: ...
+
+class Detectors(Protocol[_D]):
+    """Instances of one kind that no call uses."""
+
+    def take(self) -> _D: ...
+    def give(self, detector: _D, /) -> None: ...
 
 
 class Listener:
     """`load` once, before the first `gate`; `detectors` imports and makes what that needs."""
 
-    def __init__(self, detectors: Callable[[], Detectors]) -> None:
+    def __init__(self, detectors: Callable[[], Detectors[Any]]) -> None:
         self.counts = GateCounts()
         self.busy_ns = 0  # spent judging
         self._make = detectors
-        self._detectors: Detectors | None = None
+        self._detectors: Detectors[Any] | None = None
         self._waiting: deque[ActivityGate] = deque()
         self._called = False
 
