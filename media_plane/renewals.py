@@ -9,7 +9,7 @@ plays on.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import random
 from typing import Protocol
@@ -497,7 +497,7 @@ class Renewals:
     def _words(self, attempt: Attempt, counts: RenewalCounts) -> Iterator[bytes]:
         """What the next session is told, before it hears anything."""
         talk = self._talk
-        said = [each for each in turns(self._to_tell(attempt)) if each.text]
+        said = turns(self._to_tell(attempt))
         counts.told += len(said)
         seeded = attempt.how is Renewal.FRESH and self._seeds
         if said and (seeded or self._can_tell):
@@ -513,7 +513,7 @@ class Renewals:
             if caller is not None:
                 yield gemini_history.text(caller.text)
 
-    def _asked(self, said: list[Said]) -> str:
+    def _asked(self, said: Sequence[Said]) -> str:
         """What the answer that broke off was an answer to, for a session that was not told."""
         caller = self._talk.conversation.transcript.open(Speaker.CALLER)
         return caller.text if caller is not None and not said else ""

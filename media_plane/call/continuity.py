@@ -94,8 +94,8 @@ _FIRST_FRESH = 1
 
 class Continuity:
     """`handle`: the newest, which remembers what was said until `handle_ns`; empty: none. `settled`: nothing
-    has happened since that it does not remember, as far as the service tells. `adopted_ns`: when the session was
-    put under the call; 0: it is the first. `looks_from_ns`: before it `due` has nothing to say."""
+    has happened since that it does not remember, as far as the service tells. `adopted_ns`: when the session
+    was put under the call; 0: it is the first. `looks_from_ns`: before it `due` has nothing to say."""
 
     __slots__ = (
         *("_again", "_cause", "_deadline_ns", "_first_ns", "_limits", "_random", "_step"),

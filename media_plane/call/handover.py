@@ -90,8 +90,10 @@ def turns(said: Iterable[Said]) -> Sequence[Said]:
     """The same with one turn for what one speaker said in a row."""
     joined: list[Said] = []
     for each in said:
+        if not each.text:
+            continue
         if joined and joined[-1].agent == each.agent:
             joined[-1] = Said(each.agent, f"{joined[-1].text} {each.text}")
-        elif each.text:
+        else:
             joined.append(each)
     return joined
