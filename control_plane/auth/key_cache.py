@@ -8,6 +8,7 @@ before that; no request waits but the first. While the database is away, what wa
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ REFRESH_S = 5.0
 FRESH_S = 10.0
 STALE_S = 60.0
 RETRY_S = 1.0  # between attempts while the database is away
+AWAY_S = 5.0  # after a failed attempt: later it may be back, and has to be asked
 NOTE_USE_EVERY = timedelta(minutes=5)
 MAX_KEYS = 10_000
 
@@ -54,7 +56,7 @@ class KeyCache:
         self._now_s = now_s
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._asking: dict[str, asyncio.Task[ApiKey | None]] = {}
-        self._failed_s = -RETRY_S
+        self._failed_s = -math.inf
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def known(self, key_id: str) -> ApiKey | None:
@@ -63,11 +65,12 @@ class KeyCache:
         if entry is None:
             return None
         age_s = self._now_s() - entry.asked_s
-        if age_s >= REFRESH_S and self._now_s() - self._failed_s >= RETRY_S:
+        failed_ago_s = self._now_s() - self._failed_s
+        if age_s >= REFRESH_S and failed_ago_s >= RETRY_S:
             self._ask(key_id)
         if age_s < FRESH_S:
             return entry.key
-        if age_s < STALE_S and self._failed_s > entry.asked_s:
+        if age_s < STALE_S and failed_ago_s < AWAY_S:
             metrics.STALE_KEYS.inc()
             return entry.key
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json as json_lib
+import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -145,6 +146,9 @@ def _run(data_dir: Path, work: Callable[[PostgresKeys], Awaitable[_Result]]) -> 
 
     from control_plane.adapters.postgres_keys import PostgresKeys
     from control_plane.errors import DependencyUnavailable
+
+    # Every attempt to connect would be a line; the last word is said below.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
     async def main() -> _Result:
         keys = PostgresKeys(_database_url(data_dir))

@@ -74,8 +74,11 @@ def describe(app: FastAPI) -> None:
 def _asker(scope: Scope) -> Asker:
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     client = scope.get("client")
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value  # RFC 9110, 5.3
     return Asker(
         address=client[0] if client else "",
-        headers=dict(headers),
+        headers=joined,
         authorization=[value for name, value in headers if name == "authorization"],
     )

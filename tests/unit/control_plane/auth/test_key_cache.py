@@ -133,12 +133,13 @@ async def test_while_the_database_is_away_what_was_known_holds_for_a_minute(worl
 async def test_an_outage_makes_no_request_wait_for_a_key_in_use(world: World) -> None:
     await world.cache.find(KEY.id)
     world.table.away = True
-    world.now_s += REFRESH_S
-    world.cache.known(KEY.id)
-    await world.settled()
+    for _ in range(3):
+        world.now_s += REFRESH_S / 2
+        world.cache.known(KEY.id)
+        await world.settled()
     asked = world.table.asked
 
-    world.now_s += FRESH_S - REFRESH_S
+    world.now_s += REFRESH_S / 2
     assert world.cache.known(KEY.id) == KEY  # nobody is asked first
     await world.settled()
     assert world.table.asked == asked + 1
@@ -160,6 +161,21 @@ async def test_a_revocation_during_an_outage_counts_as_soon_as_the_database_is_b
     world.cache.known(KEY.id)
     await world.settled()
     found = world.cache.known(KEY.id)
+    assert found is not None
+    assert found.state(NOW) == "revoked"
+
+
+async def test_an_outage_that_is_over_is_no_reason_to_trust_what_was_known(world: World) -> None:
+    await world.cache.find(KEY.id)
+    world.table.away = True
+    world.now_s += REFRESH_S
+    world.cache.known(KEY.id)
+    await world.settled()
+    world.table.away = False
+    world.table.rows[KEY.id] = replace(KEY, revoked_at=NOW)
+
+    world.now_s += FRESH_S
+    found = await world.cache.find(KEY.id)
     assert found is not None
     assert found.state(NOW) == "revoked"
 
