@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import gc
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from media_plane.activity_gate import ActivityGate, Detector, GateCounts
+from media_plane.call.activity import Detection
 from media_plane.call.hold import HoldCounts, HoldKnobs
 from media_plane.dsp.g711 import compress
+from media_plane.session import CallSession
 from media_plane.wire.events import Interrupted, Speaker, TranscriptSegment, TurnCompleted
 from tests.support.scene import MS, SID, RecordedLeg, Scene
 
@@ -68,9 +73,18 @@ class Telephone(RecordedLeg):
 class Call(Scene):
     """The agent answers with 4 s, each second another sound; the caller has been silent."""
 
-    def __init__(self, after_ms: int | None = 60, *, returns_marks: bool = True, **config: Any) -> None:
+    def __init__(
+        self,
+        after_ms: int | None = 60,
+        *,
+        returns_marks: bool = True,
+        gate: ActivityGate | None = None,
+        **config: Any,
+    ) -> None:
         hold = HoldKnobs(after_ms * MS) if after_ms is not None else None
-        super().__init__(started=False, hold=hold, **config)
+        super().__init__(started=False, ready=False, hold=hold, **config)
+        self.session.gate = gate
+        self.ready()
         self.caller = self.telephone = Telephone(self)
         self._returns_marks = returns_marks
         self.start()
@@ -292,3 +306,50 @@ def test_an_agent_that_does_not_ask_for_it_keeps_nothing() -> None:
     call = Call(None)
     call.line(100)
     assert call.session._agent.kept is None
+
+
+def test_a_call_that_was_held_or_gated_is_freed_without_the_garbage_collector() -> None:
+    def live() -> None:
+        woken: list[ActivityGate] = []
+        detectors: list[Detector] = []
+        gate = ActivityGate(
+            Detection(),
+            Never(),
+            rate=16_000,
+            all_input=False,
+            counts=GateCounts(),
+            wake=woken.append,
+            release=detectors.append,
+        )
+        call = Call(gate=gate)
+        call.line(600)
+        call.talk(140)
+        assert woken == [gate]
+        call.twilio(event="stop", streamSid=SID, stop={"callSid": "CA1"})
+        assert call.holds.held == 1
+        assert len(detectors) == 1
+        call.session._clock = call.session._agent._clock = int  # the scene's own knots
+        call.telephone._scene = None  # type: ignore[assignment]
+        call.ended.clear()
+
+    def sessions() -> int:
+        return sum(type(each) is CallSession for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = sessions()
+        live()
+        assert sessions() == before
+    finally:
+        gc.enable()
+
+
+class Never:
+    """A detector that hears nothing."""
+
+    def probability(self, pcm16k: NDArray[np.int16]) -> float:
+        return 0.0
+
+    def reset(self) -> None:
+        pass
