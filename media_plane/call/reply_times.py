@@ -14,7 +14,9 @@ _KEPT = 400  # answers; the slowest hundredth is four of them
 _ENOUGH = 30
 _QUANTILE = 0.99
 _BEYOND = 1.4
-_FIRST_NS = 3_500_000_000  # as long as too little is known: a slow answer of gemini-3.8-live, and some more
+# As long as too little is known: a slow answer of gemini-3.8-live, and some more.
+_SPOKEN_NS = 3_500_000_000
+_ASKED_NS = 2_500_000_000
 _SILENCE_STEP_MS = 100
 _MOST = 64  # models and ways to use them that are told apart
 
@@ -22,10 +24,10 @@ _MOST = 64  # models and ways to use them that are told apart
 class ReplyTimes:
     """Of one kind of answer. `normal_ns`: what a healthy one may take."""
 
-    __slots__ = ("_latest", "_sorted", "normal_ns")
+    __slots__ = ("_first_ns", "_latest", "_sorted", "normal_ns")
 
-    def __init__(self) -> None:
-        self.normal_ns = _FIRST_NS
+    def __init__(self, first_ns: int = _SPOKEN_NS) -> None:
+        self.normal_ns = self._first_ns = first_ns
         self._latest: deque[int] = deque()
         self._sorted: list[int] = []
 
@@ -41,7 +43,7 @@ class ReplyTimes:
             del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
         slowest = self._sorted[min(int(_QUANTILE * len(self._sorted)), len(self._sorted) - 1)]
         normal_ns = int(_BEYOND * slowest)
-        self.normal_ns = normal_ns if len(self._sorted) >= _ENOUGH else max(normal_ns, _FIRST_NS)
+        self.normal_ns = normal_ns if len(self._sorted) >= _ENOUGH else max(normal_ns, self._first_ns)
 
     def was_longer(self, than_ns: int) -> None:
         """An answer was on its way still; nobody will know how long it would have taken. Without this, a
@@ -56,7 +58,7 @@ class Replies:
 
     def __init__(self) -> None:
         self.spoken = ReplyTimes()  # from the end of the caller's words, as heard here
-        self.asked = ReplyTimes()  # from a text, or a function's answer
+        self.asked = ReplyTimes(_ASKED_NS)  # from a text, or a function's answer
 
 
 class ReplyBook:

@@ -39,8 +39,8 @@ class StallWatch:
     """`look_ns`: when to call `look`, at the latest. Nothing is watched before `begin`."""
 
     __slots__ = (
-        *("_answered_ns", "_ask_ns", "_busy", "_busy_ns", "_cause", "_counts", "_doubtful", "_false"),
-        *("_heard_ns", "_index", "_limit_ns", "_news", "_number", "_open", "_playout", "_replies"),
+        *("_answered_ns", "_ask_ns", "_busy", "_busy_ns", "_cause", "_counts", "_doubtful", "_empty"),
+        *("_false", "_heard_ns", "_index", "_limit_ns", "_news", "_number", "_open", "_playout", "_replies"),
         *("_rules", "_rung_ns", "_sent", "_since_ns", "_speech", "_stopped_ns", "_tool_ns", "_trails_ns"),
         *("_turns", "_used", "look_ns"),
     )
@@ -73,6 +73,7 @@ class StallWatch:
         self._limit_ns = 0  # when the next rung is to be taken
         self._stopped_ns = 0  # the caller's last voice by then
         self._doubtful = False  # nothing shows that the model heard the caller
+        self._empty = False  # it has said that its turn is complete
         self._busy = 0  # number of the turn that was open when a function answered
         self._busy_ns = 0  # until when what comes in it can't be what the function brought
         self._index = -1  # of the rung taken last; -1: none
@@ -94,7 +95,10 @@ class StallWatch:
     def caller_text(self, now_ns: int) -> None:
         """The model transcribed words of the caller's."""
         self._heard_ns = now_ns
+        empty = self._empty and self._doubtful
         self._no_doubt()
+        if empty:
+            self._is_empty(now_ns)
 
     def interrupted(self, now_ns: int, began_ns: int) -> None:
         """The model says that it is. `began_ns`: when the turn began that was cut off; 0: none was."""
@@ -123,16 +127,17 @@ class StallWatch:
             return
         if self._cause is None:
             self._judge(now_ns)
-        if self._cause is None or self._doubtful or self._rules.more_turns or self._ask_ns:
+        if self._cause is None or self._rules.more_turns or self._ask_ns:
+            return
+        self._empty = True
+        if self._doubtful:
             return
         if self._rules.may_stay_silent and self._cause in (Cause.NO_REPLY, Cause.EMPTY_TURN, Cause.TOOL):
             self._counts.declined += self._open is None
             self._settle(Outcome.DECLINED)
             self._answered_ns, self._cause, self._index = now_ns, None, -1
             return
-        if self._cause is Cause.NO_REPLY and self._index < 0:
-            self._cause = Cause.EMPTY_TURN
-        self._limit_ns = min(self._limit_ns, now_ns + _EMPTY_NS)
+        self._is_empty(now_ns)
 
     def tool_called(self, now_ns: int) -> None:
         """The model calls a function; what becomes of that is not its matter until `tool_answered`."""
@@ -169,11 +174,9 @@ class StallWatch:
         if self._cause is None:
             return
         if self.climbing:
-            hears_again = self._cause not in (Cause.PHANTOM, Cause.BROKE_OFF)
-            asks = Rung.NUDGE in self._rules.rungs
-            answer_ns = now_ns + (self._spoken_wait() if hears_again or not asks else 0)
-            self._ask_ns = answer_ns if asks else 0
-            self._limit_ns = answer_ns + (self._asked_wait() if asks else 0)
+            asks = self._cause in (Cause.PHANTOM, Cause.BROKE_OFF) and Rung.NUDGE in self._rules.rungs
+            self._ask_ns = now_ns if asks else 0
+            self._limit_ns = now_ns + (self._asked_wait() if asks else self._spoken_wait())
             self.look_ns = now_ns
         else:
             self._limit_ns = max(self._limit_ns, now_ns + self._spoken_wait())
@@ -354,7 +357,12 @@ class StallWatch:
     def _due(self, cause: Cause, since_ns: int, limit_ns: int) -> None:
         self._cause, self._since_ns, self._limit_ns = cause, since_ns, limit_ns
         self._stopped_ns = self._speech.stopped_ns
-        self._index, self._ask_ns, self._doubtful = -1, 0, False
+        self._index, self._ask_ns, self._doubtful, self._empty = -1, 0, False, False
+
+    def _is_empty(self, now_ns: int) -> None:
+        if self._cause is Cause.NO_REPLY and self._index < 0:
+            self._cause = Cause.EMPTY_TURN
+        self._limit_ns = min(self._limit_ns, now_ns + _EMPTY_NS)
 
     def _no_doubt(self) -> None:
         if self._doubtful and self._index < 0:

@@ -262,6 +262,18 @@ def test_a_turn_in_which_nothing_is_said_is_found_at_once() -> None:
     assert line.at_of(Rung.NUDGE) - done_ms <= 500
 
 
+def test_a_turn_in_which_nothing_is_said_counts_once_it_is_known_that_the_caller_was_heard() -> None:
+    line = Line().taught()
+    line.caller(heard=False)
+    line.run(200)
+    line.complete()
+    line.run(700)
+    assert not line.rungs
+    line.watch.caller_text(line.now)
+    line.run(500)
+    assert [step.cause for step in line.climbs] == [Cause.EMPTY_TURN]
+
+
 def test_a_model_whose_turns_may_be_followed_by_more_is_given_its_time() -> None:
     line = Line(more_turns=True).taught()
     line.caller()
@@ -487,23 +499,25 @@ def test_no_rung_is_taken_while_the_caller_speaks() -> None:
     assert line.rungs == [Rung.NUDGE, Rung.RESUME]
 
 
-def test_a_session_that_is_there_is_asked_at_once_unless_it_hears_the_caller_again() -> None:
-    for cause in (Cause.NO_REPLY, Cause.PHANTOM):
-        line = Line().taught()
-        line.caller()
-        if cause is Cause.PHANTOM:
-            line.run(300)
-            line.interrupted()
-        while Rung.RESUME not in line.rungs:
-            line.run(100)
-        line.run(400)
-        line.watch.renewed(line.now)
+@pytest.mark.parametrize("cause", [Cause.NO_REPLY, Cause.PHANTOM])
+def test_a_session_that_is_there_is_asked_at_once_unless_it_hears_the_caller_again(cause: Cause) -> None:
+    line = Line().taught()
+    line.caller()
+    if cause is Cause.PHANTOM:
         line.run(300)
-        asked = [step for step in line.climbs if step.again]
-        assert bool(asked) == (cause is Cause.PHANTOM)
-        line.run(1900)
-        assert [step.rung for step in line.climbs if step.again] == [Rung.RESUME]
-        assert {step.cause for step in line.climbs} == {cause}
+        line.interrupted()
+    while Rung.RESUME not in line.rungs:
+        line.run(100)
+    line.run(400)
+    line.watch.renewed(line.now)
+    line.run(300)
+    asked = [step.rung for step in line.climbs if step.again]
+    assert asked == ([Rung.RESUME] if cause is Cause.PHANTOM else [])
+    line.run(1500)
+    assert Rung.FRESH not in line.rungs
+    line.run(300)
+    assert line.rungs[-1] is Rung.FRESH
+    assert {step.cause for step in line.climbs} == {cause}
 
 
 def test_a_session_that_another_reason_has_renewed_is_given_the_whole_wait() -> None:
