@@ -208,6 +208,26 @@ async def texts(admin: httpx.AsyncClient, session: str) -> list[str]:
     return [line["text"] for line in log if line["kind"] == "text"]
 
 
+async def test_a_turn_that_a_cut_goes_through_is_marked_anew_for_the_next_session_and_said_whole() -> None:
+    speech = compress(recording("austen-0880.wav")).tobytes()
+    async with media_plane() as plane:
+        caller, first, _ = await plane.call(agent=agent(MANUAL))
+        first.say({"sessionResumptionUpdate": {"newHandle": "h1", "resumable": True}})
+        talking = asyncio.create_task(talk(caller, speech, real_time=True))
+        await first.until(lambda: len(inputs(first)) > 40)
+        first.cut()
+        await talking
+        async with silent_line(caller):
+            await eventually(lambda: len(plane.gemini.sessions) == 2)
+            second = plane.gemini.sessions[1]
+            await second.until(lambda: any("activityEnd" in m["realtimeInput"] for m in inputs(second)))
+    assert second.messages[0]["setup"]["sessionResumption"] == {"handle": "h1"}
+    (turn,) = turns_of(second)
+    heard_before = b"".join(pcm_of(m) for m in inputs(first) if "audio" in m["realtimeInput"])
+    assert turn.find(heard_before[6400:12_800]) >= 0, "what the first session had heard is said again"
+    assert len(turn) / 32 > 2500
+
+
 async def test_knobs_that_do_not_fit_are_refused_by_field() -> None:
     async with media_plane() as plane:
         with pytest.raises(grpc.aio.AioRpcError, match=r"agent.settings.turns.speech_threshold"):
