@@ -50,14 +50,31 @@ class Turns(_Strict):
     )
     hold_after_ms: Natural | None = Field(
         default=None,
-        description="the agent falls silent once the caller has been audible over it for so long, at most 2000; "
-        "null: when the model says that it is interrupted",
+        description="the agent falls silent once the caller has been audible over it for so long, at most "
+        "2000; null: when the model says that it is interrupted",
         examples=[100],
     )
     hold_timeout_ms: Natural | None = Field(
         default=None,
         description="then it goes on when the model has said nothing of the kind for so long, 100 to 3000; "
         "null: 800",
+    )
+
+
+class Stalls(_Strict):
+    """What is done about a model that is silent when it should speak (docs/stalls.md); null: as elsewhere."""
+
+    watch: bool | None = Field(default=None, description="false: nothing is done")
+    wait_min_ms: Natural | None = Field(
+        default=None,
+        description="for an answer, however fast the model has been; 500 to 60000",
+        examples=[2000],
+    )
+    wait_max_ms: Natural | None = Field(
+        default=None, description="however slow; wait_min_ms to 60000", examples=[8000]
+    )
+    then: Literal["WAIT", "END_CALL"] | None = Field(
+        default=None, description="when nothing has helped: try again, or tell the caller and end the call"
     )
 
 
@@ -81,6 +98,7 @@ class Agent(_Strict):
         default=None, description="the model may leave unanswered what isn't said to it"
     )
     turns: Turns = Turns()
+    stalls: Stalls = Stalls()
 
     def settings(self) -> AgentSettings:
         return ParseDict(self.model_dump(exclude_defaults=True, exclude_none=True), AgentSettings())

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protos.gemini.models import API_VERSION, DEFAULT_MODEL, Model, Platform, Proactivity, bare, known
-from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings, TurnSettings
+from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings, StallSettings, TurnSettings
 
 MAX_TURN_MS = 10_000
 MAX_PAD_MS = 2_000
 MAX_HOLD_AFTER_MS = 2_000
 HOLD_TIMEOUT_MS = (100, 3_000)
+STALL_WAIT_MS = (500, 60_000)
 MAX_OUTPUT_TOKENS = 65_536
 MAX_THINKING_BUDGET = 32_768
 
@@ -63,6 +64,7 @@ def violations(
     `functions` are those of the call, by the path that names each (`tools.0`), which is kept in the answer.
     """
     found = dict(_unnamed(settings)) | {f"turns.{name}": why for name, why in _unnamed(settings.turns)}
+    found |= {f"stalls.{name}": why for name, why in _unnamed(settings.stalls)}
     if found:
         return found
     found = dict(_unfit(settings, service))
@@ -81,7 +83,7 @@ def is_unknown(settings: AgentSettings, service: Service) -> bool:
     return known(service.model(settings)) is None
 
 
-def _unnamed(message: AgentSettings | TurnSettings) -> Iterator[tuple[str, str]]:
+def _unnamed(message: AgentSettings | TurnSettings | StallSettings) -> Iterator[tuple[str, str]]:
     """Enums whose number has no name, which protobuf lets through."""
     for field, value in message.ListFields():
         if field.enum_type is not None and value not in field.enum_type.values_by_number:
@@ -108,6 +110,7 @@ def _unfit(settings: AgentSettings, service: Service) -> Iterator[tuple[str, str
     if settings.thinking_level and settings.HasField("thinking_budget"):
         yield "thinking_budget", "can't be set together with thinking_level"
     yield from _unfit_turns(settings.turns)
+    yield from _unfit_stalls(settings.stalls)
 
 
 def _unfit_turns(turns: TurnSettings) -> Iterator[tuple[str, str]]:
@@ -138,6 +141,16 @@ def _unfit_hold(turns: TurnSettings) -> Iterator[tuple[str, str]]:
             yield "turns.hold_timeout_ms", "can only be set with hold_after_ms"
         if not least <= turns.hold_timeout_ms <= most:
             yield "turns.hold_timeout_ms", f"must be from {least} to {most}"
+
+
+def _unfit_stalls(stalls: StallSettings) -> Iterator[tuple[str, str]]:
+    least, most = STALL_WAIT_MS
+    for field in ("wait_min_ms", "wait_max_ms"):
+        value = getattr(stalls, field)
+        if value and not least <= value <= most:
+            yield f"stalls.{field}", f"must be from {least} to {most}"
+    if stalls.wait_max_ms and stalls.wait_max_ms < stalls.wait_min_ms:
+        yield "stalls.wait_max_ms", "must be at least wait_min_ms"
 
 
 def _unaccepted(settings: AgentSettings, model: Model, service: Service) -> Iterator[tuple[str, str]]:
