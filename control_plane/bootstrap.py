@@ -44,6 +44,7 @@ from control_plane.service.ports import (
     Telephony,
     ToolDeclarations,
 )
+from control_plane.service.webhook_ports import WebhookLog, WebhookSender
 from control_plane.settings import Settings
 from control_plane.tools.store import ToolStore
 from control_plane.tools.urls import UrlPolicy
@@ -109,6 +110,8 @@ class Worker:
     pacer: Pacer
     intents: Intents
     owners: Owners
+    webhook_log: WebhookLog
+    webhook_sender: WebhookSender
     base_url: str  # as Twilio sees the API's webhooks
     own_number: str  # the account's, E.164
     closing: tuple[_Close, ...]
@@ -122,6 +125,7 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
     from control_plane.adapters.idempotency import RedisIdempotencyKeys
     from control_plane.adapters.postgres_agents import PostgresAgents
     from control_plane.adapters.postgres_numbers import PostgresNumbers
+    from control_plane.adapters.postgres_webhooks import PostgresWebhooks
     from control_plane.adapters.rate_limit import RedisRateLimiter
     from control_plane.adapters.temporal_client import TemporalOrchestrator
     from control_plane.adapters.webhooks_seen import RedisWebhooksSeen
@@ -145,6 +149,7 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
     from control_plane.service.use_cases import UseCases
     from control_plane.service.views import CallViews
     from control_plane.service.watching import Watching
+    from control_plane.service.webhooks import Webhooks
     from protos.twilio_signing import Verifier
     from protos.voiceplane.agents.v1 import agent_service_pb2, agent_service_pb2_grpc
     from protos.voiceplane.calls.v1 import calls_pb2, calls_pb2_grpc
@@ -159,6 +164,7 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
     auth = _authenticator(settings)
     agent_table = PostgresAgents(settings.database_url)
     number_table = PostgresNumbers(settings.database_url)
+    webhook_log = PostgresWebhooks(settings.database_url)
     agents = Agents(agent_table, _tool_policy(settings), settings.gemini_service)
     gate = dialing(settings, redis)
     calls = Calls(
@@ -181,6 +187,7 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
         line=Line(sessions, repository, orchestrator, nodes, gate.admission),
         watching=Watching(sessions, repository, views, events),
         dialing=gate.rules,
+        webhooks=Webhooks(webhook_log, orchestrator),
         agents=agents,
         numbers=Numbers(number_table, agents),
     )
@@ -247,6 +254,7 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
             auth.close,
             agent_table.close,
             number_table.close,
+            webhook_log.close,
             repository.close,
             sessions.close,
         ),
@@ -255,7 +263,9 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
 
 def worker(settings: Settings) -> Worker:
     """The ports of the workflows' activities."""
+    from control_plane.adapters.postgres_webhooks import PostgresWebhooks
     from control_plane.adapters.twilio_rest import TwilioRest
+    from control_plane.adapters.webhook_sender import HttpWebhooks
     from control_plane.tools.http_tool import HttpTools
     from control_plane.tools.mcp_tool import McpTools
     from control_plane.tools.pinned import PinnedTransport
@@ -275,6 +285,10 @@ def worker(settings: Settings) -> Worker:
     calls_redis = redis_client.connect(settings.redis_dsn, answer_s=BLOCK_S + redis_client.ANSWER_S)
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     gate = dialing(settings, redis)
+    webhook_log = PostgresWebhooks(settings.database_url)
+    sender = HttpWebhooks(
+        PinnedTransport(_tool_policy(settings)), secret=settings.webhook_signing_secret.get_secret_value()
+    )
     return Worker(
         calls=repository,
         sessions=sessions,
@@ -287,10 +301,14 @@ def worker(settings: Settings) -> Worker:
         pacer=gate.pacer,
         intents=gate.intents,
         owners=gate.owners,
+        webhook_log=webhook_log,
+        webhook_sender=sender,
         base_url=settings.base_url,
         own_number=settings.twilio_phone_number,
         closing=(
             toolbox.close,
+            sender.close,
+            webhook_log.close,
             gate.close,
             calls_redis.aclose,
             telephony.close,

@@ -85,6 +85,8 @@ class Settings(DialingSettings):
 
     # Requests to HTTP tools are signed with it (docs/tools.md); empty: they are not signed.
     tool_signing_secret: SecretStr = SecretStr("")
+    # Webhooks that we send are signed with it (docs/webhooks.md); empty: they are not signed.
+    webhook_signing_secret: SecretStr = SecretStr("")
     # Hosts, as tools' URLs write them, that may be private, use http and any port: "localhost,10.1.2.3".
     tool_allow_private: str = ""
     tool_ports: str = "443"  # that tools' URLs may use otherwise, "443,8443"

@@ -35,6 +35,7 @@ from control_plane.service.ports import (
 )
 from workflows import metrics
 from workflows.activities_line import LinePorts
+from workflows.activities_webhooks import WebhookPorts
 from workflows.contracts import (
     ERRORS,
     CallParams,
@@ -59,7 +60,7 @@ MAX_NODES_TRIED = 3
 RECORD_LIMIT_S = 6.0
 
 
-class Ports(LinePorts, Protocol):
+class Ports(LinePorts, WebhookPorts, Protocol):
     """All that activities need of the outside world; `control_plane.bootstrap.worker` builds it."""
 
     @property

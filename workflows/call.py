@@ -18,6 +18,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from workflows.call_errors import error_text, error_type
     from workflows.call_line import CallLine
+    from workflows.call_news import CallNews
     from workflows.call_state import PREPARED_FOR_S, CallState, Deadline
     from workflows.contracts import (
         CALL_WORKFLOW,
@@ -73,6 +74,7 @@ class CallWorkflow:
         self._params = params
         self._state = CallState(max_duration_s=params.max_duration_seconds, on_voicemail=params.on_voicemail)
         self._line = CallLine(params, self._state)
+        self._news = CallNews(params, self._state)
 
     @workflow.run
     async def run(self, params: CallParams) -> CallResult:
@@ -85,6 +87,7 @@ class CallWorkflow:
         recording = asyncio.create_task(self._record_changes())
         preparing = asyncio.create_task(self._prepare())
         dialing = asyncio.create_task(self._dial())
+        telling = asyncio.create_task(self._news.while_it_lives())
         try:
             await self._until_over()
         except asyncio.CancelledError:
@@ -95,6 +98,8 @@ class CallWorkflow:
         await asyncio.gather(self._close_leg(dialing), self._close_media(preparing), self._line.close())
         followed = await self._drain(following)
         result = await self._finish(recording, followed)
+        await telling
+        await self._news.result_written()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return result
 

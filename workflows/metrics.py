@@ -29,3 +29,8 @@ EVENTS_READ = Counter("voiceplane_worker_events_read_total", "Entries read from 
 WRITES_FAILED = Counter(
     "voiceplane_worker_event_writes_failed_total", "Batches of transcripts that must be written again."
 )
+WEBHOOKS = Counter(
+    "voiceplane_worker_webhooks_total",
+    "Attempts to deliver webhooks, and webhooks given up after a day or refused for good.",
+    ["event", "outcome"],
+)

@@ -28,8 +28,10 @@ from workflows import metrics
 from workflows.activities import CallActivities, Ports
 from workflows.activities_events import EventActivities
 from workflows.activities_line import LineActivities
+from workflows.activities_webhooks import WebhookActivities
 from workflows.call import CallWorkflow
 from workflows.contracts import TASK_QUEUE
+from workflows.webhook import WebhookWorkflow
 
 _log = structlog.get_logger(__name__)
 
@@ -66,9 +68,10 @@ def build(client: Client, ports: Ports, **options: Any) -> Worker:
     calls = CallActivities(ports)
     events = EventActivities(ports)
     line = LineActivities(ports)
+    webhooks = WebhookActivities(ports)
     arguments: dict[str, Any] = {
         "task_queue": TASK_QUEUE,
-        "workflows": [CallWorkflow],
+        "workflows": [CallWorkflow, WebhookWorkflow],
         "activities": [
             calls.prepare_media,
             calls.dial,
@@ -81,6 +84,9 @@ def build(client: Client, ports: Ports, **options: Any) -> Worker:
             line.call_person,
             line.tell_agent,
             events.follow_events,
+            webhooks.log_webhook,
+            webhooks.deliver_webhook,
+            webhooks.give_up_webhook,
         ],
         "interceptors": [_Timing()],
         "max_concurrent_activities": MAX_ACTIVITIES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -41,6 +42,7 @@ from workflows.contracts import (
     TransferRequest,
     TwilioStatus,
 )
+from workflows.webhook_contracts import WEBHOOK_WORKFLOW, Webhook
 
 CONNECT_S = 1.5
 ANSWER_S = 3.0  # a burst of starts may queue up inside Temporal; answering too early would refuse good calls
@@ -89,6 +91,17 @@ class TemporalOrchestrator:
                 # request (or one with the same idempotency key), its answer lost on the way.
                 return error.run_id or ""
         return handle.first_execution_run_id or handle.result_run_id or ""
+
+    async def send_webhook(self, webhook: Webhook) -> None:
+        """Each time anew: a webhook that was delivered may be asked for again."""
+        async with self._reached() as client:
+            await client.start_workflow(
+                WEBHOOK_WORKFLOW,
+                webhook,
+                id=f"webhook-{webhook.id}-{secrets.token_hex(4)}",
+                task_queue=TASK_QUEUE,
+                rpc_timeout=_RPC,
+            )
 
     async def terminate(self, workflow_id: str, request: Terminate) -> None:
         async with self._reached(workflow_id) as client:

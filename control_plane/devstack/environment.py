@@ -76,6 +76,7 @@ DEFAULTS: dict[str, str] = {
     "MEDIA_GRPC_TLS_CLIENT_KEY": "",
     "MEDIA_GRPC_TLS_NAME": "",
     "TOOL_SIGNING_SECRET": "",
+    "WEBHOOK_SIGNING_SECRET": "",
     "TOOL_ALLOW_PRIVATE": "",
     "TOOL_PORTS": "443",
     "GEMINI_API_KEY": "",

@@ -37,6 +37,7 @@ from control_plane.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from control_plane.service.webhook_ports import DeliveryNotFound
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -45,6 +46,7 @@ _STATUSES: tuple[tuple[type[ControlPlaneError], int, str], ...] = (
     (InvalidField, 422, "INVALID_FIELD"),
     (InvalidCall, 422, "INVALID_CALL"),
     (CallNotFound, 404, "CALL_NOT_FOUND"),
+    (DeliveryNotFound, 404, "WEBHOOK_NOT_FOUND"),
     (CallNotOver, 409, "CALL_NOT_OVER"),
     (CallNotLive, 409, "CALL_NOT_LIVE"),
     (CallBusy, 409, "CALL_BUSY"),

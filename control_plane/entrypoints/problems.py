@@ -38,6 +38,7 @@ _PROBLEMS: dict[tuple[int, str], tuple[str, Any]] = {
     (401, "UNAUTHORIZED"): ("No credential, or none that is good", "no API key or token was sent"),
     (403, "FORBIDDEN"): ("The credential is not good for this", "this key may not make calls"),
     (404, "AGENT_NOT_FOUND"): ("No such agent, or no such version", "no agent receptionist"),
+    (404, "WEBHOOK_NOT_FOUND"): ("No such webhook", "no webhook call-6f1c….call.ended"),
     (404, "CALL_NOT_FOUND"): ("No such call", "no call call-6f1c…"),
     (409, "AGENT_EXISTS"): ("The name is taken", "there is an agent receptionist already"),
     (409, "AGENT_ARCHIVED"): (

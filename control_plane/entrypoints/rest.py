@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
 from control_plane.auth.authenticator import Authenticator
-from control_plane.entrypoints import agents_rest, dialing, http_errors, numbers_rest, rest_calls
+from control_plane.entrypoints import agents_rest, dialing, http_errors, numbers_rest, rest_calls, webhook_log
 from control_plane.entrypoints.middleware import BodyLimit, RateLimit, RequestMetrics
 from control_plane.entrypoints.rest_auth import Authentication, describe
 from control_plane.entrypoints.schemas import HealthReport
@@ -39,6 +39,7 @@ def new_app(
     http_errors.install(app)
     app.include_router(rest_calls.new_router(use))
     app.include_router(dialing.new_router(use.dialing))
+    app.include_router(webhook_log.new_router(use.webhooks))
     app.include_router(agents_rest.new_router(use.agents))
     app.include_router(numbers_rest.new_router(use.numbers))
     app.include_router(_operations(checks))

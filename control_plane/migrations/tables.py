@@ -170,3 +170,22 @@ dialing_audit = Table(
     Column("detail", Text, nullable=False),
 )
 Index(None, dialing_audit.c.at)
+
+# `body` is the JSON that was signed and sent, byte for byte.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workflow_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("state", Text, nullable=False, server_default="pending"),  # delivered failed
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("last_status", Integer, nullable=False, server_default=text("0")),  # HTTP; 0: no answer
+    Column("last_error", Text, nullable=False, server_default=""),
+    Column("last_attempt_at", DateTime(timezone=True)),
+)
+Index(None, webhook_deliveries.c.created_at, webhook_deliveries.c.id)
+Index(None, webhook_deliveries.c.workflow_id)

@@ -12,6 +12,7 @@ from control_plane.service.listing import CallList
 from control_plane.service.numbers import Numbers
 from control_plane.service.views import CallViews
 from control_plane.service.watching import Watching
+from control_plane.service.webhooks import Webhooks
 
 
 @dataclass(frozen=True)
@@ -24,5 +25,6 @@ class UseCases:
     line: Line
     watching: Watching
     dialing: DialingRules
+    webhooks: Webhooks
     agents: Agents
     numbers: Numbers
