@@ -35,6 +35,7 @@ REST: dict[str, Rule] = {
     "campaigns": Rule(Scope.READ, Scope.CALL),
     "dialing": Rule(Scope.READ, Scope.ADMIN),
     "numbers": Rule(Scope.READ, Scope.ADMIN),
+    "webhooks": Rule(Scope.READ, Scope.ADMIN),
 }
 
 # By service. Methods that read are named so: Get…, List…, Watch….
