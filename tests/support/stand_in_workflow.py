@@ -12,8 +12,10 @@ with workflow.unsafe.imports_passed_through():
         CallParams,
         CallStatus,
         CallView,
+        MachineDetected,
         SendDtmf,
         Terminate,
+        TransferLeg,
         TransferRequest,
         TwilioStatus,
     )
@@ -36,6 +38,14 @@ class StandInWorkflow:
     @workflow.signal
     def twilio_status(self, status: TwilioStatus) -> None:
         self._told.append(status)
+
+    @workflow.signal
+    def machine_detected(self, told: MachineDetected) -> None:
+        self._done.append(f"machine {told.answered_by} {told.after_ms}")
+
+    @workflow.signal
+    def transfer_leg(self, told: TransferLeg) -> None:
+        self._done.append(f"leg {told.transfer} {told.news} {told.status}".strip())
 
     @workflow.signal
     def terminate(self, request: Terminate) -> None:
