@@ -18,7 +18,7 @@ from media_plane.call.stall import Cause, Climb, Over, Rung, StallBook, StallRul
 from media_plane.call.stall_watch import CROSSING_NS, StallWatch, Step
 from media_plane.call.turn import Phase, Turn
 from media_plane.leg import Leg
-from media_plane.wire.events import Body, ModelStalled
+from media_plane.wire.events import Body, ModelStalled, Speaker
 from media_plane.wire.gemini_nudge import Nudging, nudge
 from media_plane.wire.gemini_tools import ToolResponse
 
@@ -171,7 +171,7 @@ class StallDesk:
 
     def _take(self, step: Climb, model: Leg | None, now_ns: int) -> bool:
         if step.again or step.rung is Rung.NUDGE:
-            return self._nudge(step.cause, model, now_ns)
+            return self._nudge(step, model, now_ns)
         lines = self._stalls.lines
         if step.rung is Rung.HOLD:
             return self._say(lines.hold() if lines is not None else None, now_ns)
@@ -181,16 +181,19 @@ class StallDesk:
             return True
         return self._renew(_RENEWALS[step.rung], step.cause.value, now_ns)
 
-    def _nudge(self, cause: Cause, model: Leg | None, now_ns: int) -> bool:
+    def _nudge(self, step: Climb, model: Leg | None, now_ns: int) -> bool:
+        cause = step.cause
         if cause is Cause.BROKE_OFF and not self._cut:
             return True
         heard, unheard = self._words
+        asked = self._conversation.transcript.open(Speaker.CALLER) if step.again else None
         message = nudge(
             cause,
             self._stalls.nudging,
             greeting=self._greeting,
             heard=heard,
             unheard=unheard,
+            caller=asked.text if asked is not None else "",
             may_stay_silent=self._stalls.rules.may_stay_silent,
         )
         if message is None or model is None:

@@ -30,6 +30,7 @@ _PHANTOM_NS = 800_000_000  # for the caller's voice to be heard here, too
 _TRAILS_NS = 1_000_000_000  # turnComplete follows `interrupted` within
 _FOLDED_NS = 1_000_000_000  # a function's answer is not used faster than that
 _REISSUE_NS = 5_000_000_000  # a call that the caller talked over comes again within 3.6 s (field reports)
+_KEPT_NS = 7_000_000_000  # of the caller's audio, which is enough for the end of what was said to be heard
 _AGAIN_NS = 3_000_000_000  # from the end of the ladder to the next attempt
 
 Step = Climb | Over
@@ -174,7 +175,10 @@ class StallWatch:
         if self._cause is None:
             return
         if self.climbing:
-            asks = self._cause in (Cause.PHANTOM, Cause.BROKE_OFF) and Rung.NUDGE in self._rules.rungs
+            # What the caller said is said again, as long as it is kept; nobody has to be asked for an answer.
+            asks = self._cause in (Cause.PHANTOM, Cause.BROKE_OFF)
+            asks = asks or now_ns - self._speech.stopped_ns > _KEPT_NS
+            asks = asks and self._cause is not Cause.GREETING and Rung.NUDGE in self._rules.rungs
             self._ask_ns = now_ns if asks else 0
             self._limit_ns = now_ns + (self._asked_wait() if asks else self._spoken_wait())
             self.look_ns = now_ns

@@ -44,16 +44,20 @@ def nudge(
     greeting: str = "",
     heard: str = "",
     unheard: str = "",
+    caller: str = "",
     may_stay_silent: bool = False,
 ) -> bytes | None:
     """The message; None: don't send one.
 
     `heard`, `unheard`: of an answer that was cut off, as far as it is known. `greeting`: what was to be said
-    first.
+    first. `caller`: the last words, for a session that may not have heard them.
     """
     if how is Nudging.NEVER:
         return None
-    text = _HEAD + _words(cause, greeting, heard, unheard, may_stay_silent) + "]"
+    words = _words(cause, greeting, heard, unheard, may_stay_silent)
+    if caller:
+        words += f' The caller\'s last words were "{_end(caller)}".'
+    text = f"{_HEAD}{words}]"
     if how is Nudging.REALTIME_TEXT:
         return json.dumps({"realtimeInput": {"text": text}}).encode()
     turns = [{"role": "user", "parts": [{"text": text}]}]
@@ -83,9 +87,12 @@ def _go_on(cause: Cause, heard: str, unheard: str) -> str:
         text = "your last answer broke off."
     if not heard:
         return f"{text} The caller heard nothing of it, and waits. Give the answer now."
-    end = heard if len(heard) <= _LONGEST else "…" + heard[-_LONGEST:].partition(" ")[2]
-    text += f' The caller heard it up to "{end}", and waits.'
+    text += f' The caller heard it up to "{_end(heard)}", and waits.'
     if unheard:
         begin = unheard if len(unheard) <= _LONGEST else unheard[:_LONGEST].rpartition(" ")[0] + "…"
         text += f' Not heard was "{begin}".'
     return f"{text} Go on from there. If the caller has said something since, answer that.{_ONCE}"
+
+
+def _end(text: str) -> str:
+    return text if len(text) <= _LONGEST else "…" + text[-_LONGEST:].partition(" ")[2]

@@ -9,6 +9,7 @@ from bench.sim.gemini.brain import Brain, Reply
 from bench.sim.gemini.memory import Memory
 
 _HEARD: Final = re.compile(r'\bup to "([^"]+)"')
+_ASKED: Final = re.compile(r'\blast words were "([^"]+)"')
 _NOTHING_LEFT: Final = "I am still here."
 
 
@@ -18,8 +19,9 @@ def take_up(note: str, brain: Brain, memory: Memory) -> Reply | None:
         return None
     if heard := _HEARD.search(note):
         return brain.say(_after(memory.saying, heard[1]) or _NOTHING_LEFT, memory)
-    if memory.unanswered:
-        return brain.answer(memory.unanswered, memory)
+    asked = _ASKED.search(note)
+    if memory.unanswered or asked:
+        return brain.answer(memory.unanswered or (asked[1] if asked else ""), memory)
     return brain.say(memory.saying or _NOTHING_LEFT, memory)
 
 

@@ -520,6 +520,17 @@ def test_a_session_that_is_there_is_asked_at_once_unless_it_hears_the_caller_aga
     assert {step.cause for step in line.climbs} == {cause}
 
 
+def test_a_session_is_asked_when_what_the_caller_said_is_no_longer_kept() -> None:
+    line = Line().taught()
+    line.caller()
+    while Rung.FRESH not in line.rungs:
+        line.run(100)
+    line.run(2000)
+    line.watch.renewed(line.now)
+    line.run(100)
+    assert [step.rung for step in line.climbs if step.again] == [Rung.FRESH]
+
+
 def test_a_session_that_another_reason_has_renewed_is_given_the_whole_wait() -> None:
     line = Line().taught()
     line.caller()

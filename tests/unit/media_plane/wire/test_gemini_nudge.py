@@ -78,3 +78,8 @@ def test_who_may_stay_silent_is_told_so() -> None:
 
 def test_a_greeting_is_asked_for_word_by_word() -> None:
     assert 'Say exactly: "Good morning"' in text(Cause.GREETING, greeting="Good morning")
+
+
+def test_a_session_that_may_not_have_heard_the_caller_is_told_the_last_words() -> None:
+    said = text(Cause.NO_REPLY, caller=" when are you open?")
+    assert said.endswith('The caller\'s last words were " when are you open?".]')

@@ -78,6 +78,13 @@ def test_what_a_function_brought_may_be_left_unsaid() -> None:
     assert said(it) == "It is room twelve."
 
 
+def test_a_session_that_never_heard_the_caller_answers_what_the_note_says_was_asked() -> None:
+    it = played()
+    it.send(note('answer the caller, whose last words were "when are you open"'))
+    it.run(5000)
+    assert said(it) == STEP["reply"]
+
+
 def test_with_nothing_left_open_it_says_that_it_is_there() -> None:
     it = Played().open(outputAudioTranscription={})
     it.send(note("go on"))
