@@ -179,6 +179,32 @@ async def test_the_simulator_answers_each_turn_that_is_marked(rate: int) -> None
         assert not (kind == "activityEnd" and following == "audio")
 
 
+@pytest.mark.speech
+async def test_the_words_that_are_heard_are_the_same_in_both_modes() -> None:
+    assert await words(MANUAL) == await words(AUTO)
+
+
+async def words(turns: TurnSettings) -> list[str]:
+    """Of what is said, as the simulator hears it."""
+    async with (
+        running(mode="speech") as sim,
+        media_plane(gemini_base_url=f"http{sim.url[2:]}") as plane,
+        httpx.AsyncClient(base_url=sim.admin, trust_env=False) as admin,
+    ):
+        prepared = await plane.prepare(agent=agent(turns))
+        caller = await plane.dial(prepared.stream_url)
+        caller.start()
+        await talk(caller, said())
+        (session,) = (await admin.get("/sessions")).json()
+
+        async def heard() -> list[str]:
+            log = (await admin.get(f"/sessions/{session['id']}/log")).json()
+            lines = [str(line["text"]) for line in log if line["kind"] == "heard"]
+            return lines if len(lines) == 3 else []
+
+        return await eventually(heard, within_s=60)
+
+
 async def test_speaking_over_the_agent_interrupts_it_and_the_model_is_told_within_the_turn() -> None:
     async with (
         running() as sim,
