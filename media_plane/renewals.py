@@ -8,6 +8,7 @@ plays on.
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -48,6 +49,7 @@ _FRAME = (
 )
 # A handle that comes with setupComplete was made before the session was told or heard anything.
 _FIRST_HANDLE_NS = 1_000_000_000
+_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)]*\s*$")
 _WARM_UP = 160  # samples before them, for the filter's memory
 
 
@@ -348,7 +350,10 @@ class Renewals:
             segment = talk.conversation.transcript.open(Speaker.AGENT)
             if segment is not None:
                 at = likely_length(segment.parts, segment.received, turn.samples)
-                self._partial = (segment.id, "".join(segment.parts)[:at].strip())
+                text = "".join(segment.parts)
+                self._partial = (segment.id, text[:at].strip())
+                # The last audio may come long after the words, with turnComplete.
+                self._broke_off = at < len(text.rstrip()) or not _SENTENCE_END.search(text)
             turn.cut_at(turn.first + turn.samples, generated=False)
         running.generated()
         talk.agent.mark_end()

@@ -22,7 +22,9 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any
@@ -41,7 +43,7 @@ from bench.sim.gemini.mouths import NUMBERS
 from bench.sim.gemini.scenario import Scenario
 from bench.sim.gemini.server import Simulator
 from protos.voiceplane.events.v1 import events_pb2
-from protos.voiceplane.media.v1 import media_pb2
+from protos.voiceplane.media.v1 import media_pb2, media_pb2_grpc
 
 GO_AWAY_S = 600.0
 LEAD_S = 60.0
@@ -49,30 +51,32 @@ LEAST_LEAD_S = 6.0  # of the scaled one: a session must be renewed in the time t
 KILL_S = 58 * 60.0
 _QUESTIONS = 3000
 _PATIENCE_S = 20.0
+# Audio goes up as it comes, so that it can be told apart; sockets that wait must not be older than they get.
+_NODE = {"GEMINI_UPLINK_RATE": "8000", "GEMINI_POOL_SOCKET_AGE_S": "5"}
 _EDGES_MS = (50, 100, 200, 300, 500, 750, 1000, 1500, 2000, 5000)
 
 
-def answer(number: int) -> list[int]:
-    """The words of an answer: ten to twenty numbers, all in a row over the whole call."""
-    rng = random.Random(number)
-    first = sum(random.Random(each).randrange(10, 20) for each in range(number))
-    return list(range(first, first + rng.randrange(10, 20)))
+def answers() -> Iterator[range]:
+    """The words of each answer: ten to twenty numbers, all in a row over the whole call."""
+    first, rng = 0, random.Random(0)
+    while True:
+        words = range(first, first + rng.randrange(10, 20))
+        yield words
+        first = words.stop
 
 
 def script() -> list[dict[str, Any]]:
-    first, steps = 0, []
-    for number in range(_QUESTIONS):
-        count = random.Random(number).randrange(10, 20)
-        words = " ".join(str(each) for each in range(first, first + count))
-        steps.append({"heard": f"question {number}", "reply": words, "hearing": 100})
-        first += count
-    return steps
+    return [
+        {"heard": f"question {number}", "reply": f"{' '.join(map(str, words))}.", "hearing": 100}
+        for number, words in enumerate(islice(answers(), _QUESTIONS))
+    ]
 
 
 @dataclass
 class Found:
     """Of one call."""
 
+    workflow_id: str
     seconds: float
     questions: list[Question]
     asked: int = 0
@@ -84,8 +88,6 @@ class Found:
     lost: int = 0
     repeated: int = 0
     seams: int = 0  # answers that broke off in the middle
-    lost_at_seams: int = 0
-    repeated_at_seams: int = 0
     renewals: Counter[str] = field(default_factory=Counter)
     session_gaps_ms: list[int] = field(default_factory=list)
     heard_gaps_ms: list[float] = field(default_factory=list)
@@ -94,14 +96,13 @@ class Found:
     late_frames: int = 0
 
 
-def scenario(scale: float, *, uplink_codes: bool = True) -> Scenario:
-    lead_s = max(LEAD_S / scale, LEAST_LEAD_S)
+def scenario(go_away_s: float, lead_s: float) -> Scenario:
     return Scenario.model_validate(
         {
             "name": "endless",
             "voice": {"numbers": True},
-            "codes": uplink_codes,
-            "limits": {"connection_s": max(GO_AWAY_S / scale, lead_s) + lead_s, "go_away_lead_s": lead_s},
+            "codes": True,
+            "limits": {"connection_s": go_away_s + lead_s, "go_away_lead_s": lead_s},
             "script": script(),
         }
     )
@@ -135,35 +136,39 @@ async def kill(simulator: Simulator, after_s: float) -> None:
 
 async def call(minutes: float, scale: float, cut_every_s: float, seed: int) -> tuple[Found, Simulator]:
     rng = random.Random(seed)
-    simulator = Simulator(scenario(scale), mode="scripted", seed=seed)
+    chosen = scenario(GO_AWAY_S / scale, max(LEAD_S / scale, LEAST_LEAD_S))
+    simulator = Simulator(chosen, mode="scripted", seed=seed)
     await simulator.start("127.0.0.1", 0)
     seconds = minutes * 60 / scale
     with tempfile.TemporaryDirectory() as folder:
         logs = Path(folder)
         async with parts.redis() as redis_url:
             url = f"http://127.0.0.1:{simulator.port}"
-            async with parts.node("endless", url, redis_url, logs, GEMINI_UPLINK_RATE="8000") as node:
-                found = await _converse(simulator, node, redis_url, seconds, scale, cut_every_s, rng)
+            async with parts.node("endless", url, redis_url, logs, **_NODE) as node:
+                found = await converse(
+                    simulator, node.stub, seconds, cut_every_s / scale, KILL_S / scale, rng
+                )
+                await _renewals(found, redis_url)
     await simulator.stop()
     return found, simulator
 
 
-async def _converse(
+async def converse(
     simulator: Simulator,
-    node: parts.Node,
-    redis_url: str,
+    stub: media_pb2_grpc.MediaPlaneAsyncStub,
     seconds: float,
-    scale: float,
     cut_every_s: float,
+    kill_s: float,
     rng: random.Random,
 ) -> Found:
+    """One call, for so long and to the end of its last answer; and what came of it."""
     workflow_id = f"call-{uuid4()}"
     request = media_pb2.PrepareCallRequest(
         workflow_id=workflow_id,
         stream_token=f"token-{uuid4().hex}",
         agent=media_pb2.AgentConfig(system_prompt=parts.PROMPT, greeting=""),
     )
-    prepared = await node.stub.PrepareCall(request, timeout=30)
+    prepared = await stub.PrepareCall(request, timeout=30)
     caller = Caller()
     await ws_connect(lambda: caller, prepared.stream_url)
     caller.start()
@@ -171,8 +176,8 @@ async def _converse(
     done = asyncio.Event()
     tasks = [
         asyncio.create_task(caller.speak()),
-        asyncio.create_task(cuts(simulator, cut_every_s / scale, rng, done)),
-        asyncio.create_task(kill(simulator, KILL_S / scale)),
+        asyncio.create_task(cuts(simulator, cut_every_s, rng, done)),
+        asyncio.create_task(kill(simulator, kill_s)),
     ]
     unanswered = 0
     while (monotonic_ns() - begun_ns) / 1e9 < seconds and not caller.closed.is_set():
@@ -189,12 +194,11 @@ async def _converse(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    found = Found((monotonic_ns() - begun_ns) / 1e9, caller.questions, ended=ended)
+    found = Found(workflow_id, (monotonic_ns() - begun_ns) / 1e9, caller.questions, ended=ended)
     found.unanswered, found.late_frames = unanswered, caller.late_frames
     if memory is not None:
         judge_caller(found, memory.memory.codes, memory.memory.told, simulator)
     judge_words(found)
-    await _renewals(found, redis_url, workflow_id)
     return found
 
 
@@ -223,10 +227,8 @@ def judge_caller(found: Found, ranges: list[list[int]], told: list[str], simulat
 
 def judge_words(found: Found) -> None:
     """Of each answer: the words that came against those that should have."""
-    first = 0
-    for question in found.questions:
-        expected = [each % NUMBERS for each in answer_from(first, question.number)]
-        first += len(expected)
+    for question, words in zip(found.questions, answers(), strict=False):
+        expected = [each % NUMBERS for each in words]
         heard = numbers(bytes(question.heard))
         found.words += len(expected)
         lost = Counter(expected) - Counter(whole(heard))
@@ -238,14 +240,10 @@ def judge_words(found: Found) -> None:
         found.heard_gaps_ms += [gap for gap in question.gaps_ms if gap >= _EDGES_MS[0]]
 
 
-def answer_from(first: int, number: int) -> list[int]:
-    return list(range(first, first + random.Random(number).randrange(10, 20)))
-
-
-async def _renewals(found: Found, redis_url: str, workflow_id: str) -> None:
+async def _renewals(found: Found, redis_url: str) -> None:
     async with Redis.from_url(redis_url) as redis:
         for _ in range(100):
-            entries: Any = await redis.xrange(f"events:{workflow_id}")
+            entries: Any = await redis.xrange(f"events:{found.workflow_id}")
             events = [events_pb2.CallEvent.FromString(fields[b"e"]) for _, fields in entries]
             if events and events[-1].WhichOneof("body") == "stream_ended":
                 break
@@ -298,7 +296,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60, help="of the call, before scaling")
     parser.add_argument("--scale", type=float, default=20, help="by which the service's limits are shorter")
     parser.add_argument(
-        "--cut-every", type=float, default=240, help="seconds between random 1011, before scaling"
+        "--cut-every", type=float, default=300, help="seconds between random cuts, before scaling"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")

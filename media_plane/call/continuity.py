@@ -26,6 +26,7 @@ _BACKOFF_NS = 250_000_000
 _MOST_BACKOFF_NS = 4 * _S
 _FORGOTTEN = 4  # tokens fell to less than a quarter; compression halves them
 _ENOUGH_TOKENS = 200  # that a fall means anything
+_AGAIN = 2  # tries in a row that came to nothing, after which the handle is not tried any more
 _INVALID = 1007
 
 
@@ -54,7 +55,7 @@ class Outcome(Enum):
 class RenewalLimits:
     age_ns: int = 3300 * _S  # sessions without goAway were cut after 58 minutes
     within_ns: int = 15 * _S  # how long a call goes on without a model
-    tries: int = 8  # at most, in `window_ns`
+    tries: int = 12  # at most, in `window_ns`
     window_ns: int = 60 * _S
 
 
@@ -181,24 +182,21 @@ class Continuity:
         when the session was cut. None: the call has had its share."""
         soon = self.adopted_ns > 0 and now_ns - self.adopted_ns < _PROBATION_NS
         self._first_ns = now_ns
+        self._again = self._again + 1 if soon and how is None else 0
         if code == _INVALID:
             # What it was given, or else what it holds: its memory may be too long to be taken up.
             self._step = self._step + 1 if soon else _FIRST_FRESH + 1
-        elif not soon or how is not None:
-            self._step = 0
+        else:
+            self._step = 0 if self._again < _AGAIN else _FIRST_FRESH
         if how is Renewal.FRESH or not self.handle:
             self._step = max(self._step, _FIRST_FRESH)
-        if soon and how is None:
-            self._again += 1
-        else:
-            self._again = 0
         return self._attempt(now_ns)
 
     def failed(self, code: int, *, retryable: bool, now_ns: int) -> Attempt | None:
         """A try came to nothing. None: give up."""
         self._again += 1
         resuming = self._step < _FIRST_FRESH
-        if code == _INVALID or (resuming and (not retryable or self._again > 1)):
+        if code == _INVALID or (resuming and (not retryable or self._again >= _AGAIN)):
             self._step += 1
             if resuming:
                 self._forget_handle()

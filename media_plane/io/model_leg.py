@@ -100,6 +100,9 @@ class ModelLeg(SocketLeg):
         """The first frame. What follows in the same read must find the session ready, hence no await
         between."""
         message = gemini.parse(data)
+        if message.go_away_ms >= 0 and not message.setup_complete:
+            self._kept.append(data)  # a socket that waited for long: the session will have to hurry
+            return
         if not message.setup_complete:
             raise PeerError("the first frame is not setupComplete")
         if self.ready.done():  # timed out or given up in this very moment

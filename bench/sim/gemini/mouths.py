@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import wave
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +29,8 @@ def sound(text: str, voice: VoiceSpec) -> Pcm:
     if voice.wav is not None:
         return _recording(voice.wav)
     if voice.numbers:
-        return np.concatenate([_number(int(word), voice.level_db) for word in text.split()])
+        found = [int(word) for word in re.findall(r"\d+", text)] or [NUMBERS - 1]
+        return np.concatenate([_number(number, voice.level_db) for number in found])
     ms = voice.ms if voice.ms is not None else max(1, len(text.split())) * _MS_A_WORD
     return _tone(voice.tone_hz, voice.level_db, ms)
 

@@ -120,7 +120,7 @@ class VoiceSpec(_Strict):
     level_db: Annotated[float, Field(ge=-60, le=0)] = -12
     ms: Annotated[int, Field(gt=0, le=600_000)] | None = None
     wav: Path | None = None
-    numbers: bool = False  # each word is a tone of its own: the word is a number
+    numbers: bool = False  # what is said are numbers, each a tone of its own
 
 
 class ToolUse(_Strict):
