@@ -264,9 +264,12 @@ def control(settings: Settings, *, twiml_wait_s: float = WAIT_S) -> Control:
 def worker(settings: Settings) -> Worker:
     """The ports of the workflows' activities."""
     from control_plane.adapters.postgres_webhooks import PostgresWebhooks
+    from control_plane.adapters.temporal_client import TemporalOrchestrator
     from control_plane.adapters.twilio_rest import TwilioRest
     from control_plane.adapters.webhook_sender import HttpWebhooks
+    from control_plane.service.line import Line
     from control_plane.tools.http_tool import HttpTools
+    from control_plane.tools.line_tool import LineTools
     from control_plane.tools.mcp_tool import McpTools
     from control_plane.tools.pinned import PinnedTransport
     from control_plane.tools.runner import BLOCK_S, ToolRunner
@@ -281,10 +284,12 @@ def worker(settings: Settings) -> Worker:
     transport = PinnedTransport(_tool_policy(settings))
     http = HttpTools(transport, secret=settings.tool_signing_secret.get_secret_value())
     store = ToolStore(redis)
-    toolbox = Toolbox(store, http, McpTools(transport))
+    gate = dialing(settings, redis)
+    orchestrator = TemporalOrchestrator(settings.temporal_host, settings.temporal_namespace)
+    line = LineTools(Line(sessions, repository, orchestrator, nodes, gate.admission))
+    toolbox = Toolbox(store, http, McpTools(transport), line)
     calls_redis = redis_client.connect(settings.redis_dsn, answer_s=BLOCK_S + redis_client.ANSWER_S)
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    gate = dialing(settings, redis)
     webhook_log = PostgresWebhooks(settings.database_url)
     sender = HttpWebhooks(
         PinnedTransport(_tool_policy(settings)), secret=settings.webhook_signing_secret.get_secret_value()

@@ -23,7 +23,7 @@ from control_plane.errors import (
     InvalidCall,
     InvalidField,
 )
-from control_plane.tools.definitions import EndCall
+from control_plane.tools.definitions import BuiltIn
 from control_plane.tools.secrets import kept
 from control_plane.tools.urls import ToolRefused, UrlPolicy, check
 from protos.gemini.check import Service, is_unknown, violations
@@ -155,11 +155,11 @@ class Agents:
         found |= _checked("greeting_mode", calls.greeting_mode, profile.greeting_mode)
         found |= _checked("max_duration_seconds", calls.max_duration_seconds, profile.max_duration_seconds)
         for index, tool in enumerate(profile.tools):
-            if not isinstance(tool, EndCall):
+            if not isinstance(tool, BuiltIn):
                 found |= _checked(f"tools.{index}.url", self._reachable, tool.url)
         if profile.webhook_url:
             found |= _checked("webhook_url", self._reachable, profile.webhook_url)
-        functions = {f"tools.{i}": t for i, t in enumerate(profile.tools) if not isinstance(t, EndCall)}
+        functions = {f"tools.{i}": t for i, t in enumerate(profile.tools) if not isinstance(t, BuiltIn)}
         for field, why in violations(profile.settings, self._service, functions).items():
             found[field if field.startswith("tools.") else f"settings.{field}"] = why
         if is_unknown(profile.settings, self._service):

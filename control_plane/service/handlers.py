@@ -29,7 +29,7 @@ from control_plane.service.ports import (
     ToolDefinitions,
 )
 from control_plane.service.views import find_status
-from control_plane.tools.definitions import Definition, EndCall
+from control_plane.tools.definitions import BuiltIn, Definition
 from control_plane.tools.urls import ToolRefused, UrlPolicy, check
 from protos.gemini.check import Service, is_unknown, violations
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
@@ -308,7 +308,7 @@ def check_urls(tools: Sequence[Definition], policy: UrlPolicy) -> None:
     """Raises InvalidCall, with a reason for every URL that no tool may have."""
     violations = {}
     for index, tool in enumerate(tools):
-        if not isinstance(tool, EndCall):
+        if not isinstance(tool, BuiltIn):
             try:
                 check(tool.url, policy)
             except ToolRefused as refused:
@@ -319,7 +319,7 @@ def check_urls(tools: Sequence[Definition], policy: UrlPolicy) -> None:
 
 def check_agent(agent: AgentSettings, tools: Sequence[Definition], service: Service) -> None:
     """Raises InvalidCall, with a reason for everything that the call's model does not take."""
-    functions = {f"tools.{i}": tool for i, tool in enumerate(tools) if not isinstance(tool, EndCall)}
+    functions = {f"tools.{i}": tool for i, tool in enumerate(tools) if not isinstance(tool, BuiltIn)}
     found = violations(agent, service, functions)
     if found:
         raise InvalidCall(

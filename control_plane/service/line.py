@@ -7,7 +7,7 @@ from control_plane.errors import CallNotFound, CallNotLive
 from control_plane.service.dialing import Admission, Ask
 from control_plane.service.ports import CallRepository, Orchestrator, SessionStore, SpokenText
 from control_plane.service.views import find_status
-from workflows.contracts import CallStatus, SendDtmf, TransferRequest
+from workflows.contracts import CallStatus, LeaveVoicemail, SendDtmf, TransferRequest
 
 
 class Line:
@@ -50,6 +50,14 @@ class Line:
         await self._admission.check_leg(Ask(workflow_id, principal.current().id, request.to, 0))
         try:
             return (await self._orchestrator.transfer(workflow_id, request)).status
+        except CallNotFound as error:
+            raise CallNotLive(f"call {workflow_id} is over") from error
+
+    async def leave_voicemail(self, workflow_id: str, message: str) -> CallStatus:
+        """Say the message to the machine that answered, and end the call. Raises CallBusy too."""
+        await self._answered(workflow_id)
+        try:
+            return (await self._orchestrator.leave_voicemail(workflow_id, LeaveVoicemail(message))).status
         except CallNotFound as error:
             raise CallNotLive(f"call {workflow_id} is over") from error
 

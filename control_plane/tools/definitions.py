@@ -16,12 +16,16 @@ MAX_DECLARED = 64  # with what MCP servers list
 MAX_DESCRIPTION = 4096
 MAX_SCHEMA = 16_384  # bytes of JSON
 MAX_HEADERS = 20
+MAX_PEOPLE = 20
+MAX_PERSON = 64
+LINE_TIMEOUT_MS = 20_000  # Twilio is asked meanwhile
 END_CALL = "end_call"
 END_CALL_DESCRIPTION = (
     "Ends the telephone call. Say goodbye first. The call ends when the caller has heard it; if the caller "
     "speaks before that, answer, and call this again."
 )
 
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")  # a token of RFC 9110
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]{0,4094}[\x21-\x7e])?")
@@ -110,17 +114,58 @@ class McpServer(_Strict):
     scheduling: Scheduling = ""
 
 
+def _people(to: dict[str, str]) -> dict[str, str]:
+    if not 1 <= len(to) <= MAX_PEOPLE:
+        raise ValueError(f"must be 1 to {MAX_PEOPLE} people")
+    for name, number in to.items():
+        if not name.strip() or len(name) > MAX_PERSON or not name.isprintable():
+            raise ValueError(f"names must be 1 to {MAX_PERSON} printable characters")
+        if not _E164.fullmatch(number):
+            raise ValueError(f"{name}: must be an E.164 number, like +15551234567")
+    return to
+
+
 class EndCall(_Strict):
     """The agent may end the call, once its goodbye has been played."""
 
     type: Literal["end_call"] = "end_call"
 
 
-Definition = Annotated[HttpTool | McpServer | EndCall, Field(discriminator="type")]
+class SendDtmf(_Strict):
+    """The agent may press keys, for a telephone menu that asks for them."""
+
+    type: Literal["send_dtmf"] = "send_dtmf"
+
+
+class TransferCall(_Strict):
+    """The agent may hand the call over to one of these people, and to nobody else."""
+
+    type: Literal["transfer_call"] = "transfer_call"
+    to: Annotated[dict[str, str], AfterValidator(_people)] = Field(
+        description="their numbers, E.164, by what the agent calls them",
+        examples=[{"billing": "+15557654321"}],
+    )
+    mode: Literal["cold", "warm"] = Field(
+        default="cold", description="warm: the person hears a summary first, and may decline"
+    )
+    timeout_seconds: Annotated[int, Field(ge=5, le=120)] = 30
+
+
+class LeaveVoicemail(_Strict):
+    """The agent may leave a message on a machine that answered, which ends the call."""
+
+    type: Literal["leave_voicemail"] = "leave_voicemail"
+
+
+OnLine = SendDtmf | TransferCall | LeaveVoicemail  # what Twilio does with the call; see line_tool
+BuiltIn = EndCall | OnLine  # functions of ours: without a URL, named as their type
+Definition = Annotated[
+    HttpTool | McpServer | EndCall | SendDtmf | TransferCall | LeaveVoicemail, Field(discriminator="type")
+]
 
 
 def _unique(definitions: list[Definition]) -> list[Definition]:
-    names = [END_CALL if isinstance(tool, EndCall) else tool.name for tool in definitions]
+    names = [tool.type if isinstance(tool, BuiltIn) else tool.name for tool in definitions]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two tools are named {name}")
@@ -144,9 +189,11 @@ class Declaration:
     ends_call: bool = False
 
 
-def declared(tool: HttpTool | EndCall) -> Declaration:
+def declared(tool: HttpTool | BuiltIn) -> Declaration:
     if isinstance(tool, EndCall):
         return Declaration(END_CALL, END_CALL_DESCRIPTION, ends_call=True)
+    if isinstance(tool, OnLine):
+        return _on_line(tool)
     return Declaration(
         name=tool.name,
         description=tool.description,
@@ -155,6 +202,34 @@ def declared(tool: HttpTool | EndCall) -> Declaration:
         timeout_ms=tool.timeout_ms,
         scheduling=tool.scheduling,
     )
+
+
+def _on_line(tool: OnLine) -> Declaration:
+    match tool:
+        case SendDtmf():
+            description = (
+                "Presses keys of the telephone for the other side to hear, as a menu asks for. You hear "
+                "nothing of the other side while they are pressed."
+            )
+            keys = "0-9 * # A-D, and w for half a second of silence; at most 64"
+            parameters: dict[str, Any] = {"digits": {"type": "string", "description": keys}}
+        case TransferCall():
+            description = (
+                "Hands the call over to a person. Tell the caller first. When nobody takes it, you are told, "
+                "and the caller is yours again."
+            )
+            parameters = {"to": {"type": "string", "enum": list(tool.to)}}
+            if tool.mode == "warm":
+                what = "what the person should know about the caller and the call so far"
+                parameters["summary"] = {"type": "string", "description": what}
+        case LeaveVoicemail():
+            description = (
+                "Leaves a message on the answering machine you hear, and ends the call. Call it after the "
+                "machine's beep; don't say the message yourself."
+            )
+            parameters = {"message": {"type": "string", "description": "the whole message"}}
+    schema = {"type": "object", "properties": parameters, "required": list(parameters)}
+    return Declaration(tool.type, description, json.dumps(schema), timeout_ms=LINE_TIMEOUT_MS)
 
 
 def dump(definitions: Sequence[Definition]) -> str:

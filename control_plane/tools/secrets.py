@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from control_plane.tools.definitions import Definition, EndCall
+from control_plane.tools.definitions import BuiltIn, Definition
 
 REDACTED = "[redacted]"
 
@@ -22,7 +22,7 @@ def taken_out(definitions: Sequence[Definition]) -> tuple[list[Definition], Secr
     shown: list[Definition] = []
     secrets: Secrets = {}
     for tool in definitions:
-        if isinstance(tool, EndCall) or not tool.headers:
+        if isinstance(tool, BuiltIn) or not tool.headers:
             shown.append(tool)
             continue
         secrets[tool.name] = dict(tool.headers)
@@ -34,7 +34,7 @@ def put_back(definitions: Sequence[Definition], secrets: Mapping[str, Mapping[st
     """The reverse of `taken_out`."""
     return [
         tool
-        if isinstance(tool, EndCall) or tool.name not in secrets
+        if isinstance(tool, BuiltIn) or tool.name not in secrets
         else tool.model_copy(update={"headers": dict(secrets[tool.name])})
         for tool in definitions
     ]
@@ -49,11 +49,11 @@ def kept(
         written: as somebody wrote them.
         stored: of the version before, with their secrets.
     """
-    before = {tool.name: tool for tool in stored if not isinstance(tool, EndCall)}
+    before = {tool.name: tool for tool in stored if not isinstance(tool, BuiltIn)}
     found: list[Definition] = []
     violations: dict[str, str] = {}
     for index, tool in enumerate(written):
-        if isinstance(tool, EndCall) or REDACTED not in tool.headers.values():
+        if isinstance(tool, BuiltIn) or REDACTED not in tool.headers.values():
             found.append(tool)
             continue
         old = before.get(tool.name)

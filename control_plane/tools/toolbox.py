@@ -16,9 +16,11 @@ from control_plane.tools.definitions import (
     Declaration,
     HttpTool,
     McpServer,
+    OnLine,
     declared,
 )
 from control_plane.tools.http_tool import HttpTools, ToolFailed, ToolRequest
+from control_plane.tools.line_tool import LineTools
 from control_plane.tools.mcp_tool import McpTools
 from control_plane.tools.store import CallTools, ToolStore, mcp_server
 from control_plane.tools.urls import ToolRefused
@@ -27,10 +29,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Toolbox:
-    def __init__(self, store: ToolStore, http: HttpTools, mcp: McpTools) -> None:
+    def __init__(self, store: ToolStore, http: HttpTools, mcp: McpTools, line: LineTools) -> None:
         self._store = store
         self._http = http
         self._mcp = mcp
+        self._line = line
 
     async def declarations(self, workflow_id: str) -> list[Declaration]:
         """The functions of a call that is being prepared. MCP servers are asked now, once a call.
@@ -91,6 +94,8 @@ class Toolbox:
         for each in tools.definitions:
             if isinstance(each, HttpTool) and each.name == request.name:
                 return "http", await self._http.ask(each, request)
+            if isinstance(each, OnLine) and each.type == request.name:
+                return "line", await self._line.ask(each, request)
         server = mcp_server(tools, request.name)
         if server is None:
             raise ToolFailed("there is no such function")

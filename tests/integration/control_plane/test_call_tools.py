@@ -65,7 +65,7 @@ async def test_grpc_takes_the_same_list(control: Control, worker: Worker) -> Non
         ({**BOOK, "url": "https://10.0.0.1/"}, ["tools", 0, "url"], "private"),
         ({**BOOK, "name": "1"}, ["tools", 0, "http", "name"], "1-64"),
         ({**BOOK, "headers": {"Host": "x"}}, ["tools", 0, "http", "headers"], "may set"),
-        ({"type": "transfer_call"}, ["tools", 0], "expected tags"),
+        ({"type": "open_door"}, ["tools", 0], "expected tags"),
         ({"type": "mcp", "name": "m", "url": "https://[::1]/"}, ["tools", 0, "url"], "loopback"),
     ],
 )

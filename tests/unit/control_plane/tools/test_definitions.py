@@ -40,7 +40,7 @@ def tool(**changes: Any) -> list[dict[str, Any]]:
         (tool(unknown=1), "Extra inputs"),
         ([TOOL, TOOL], "two tools are named f"),
         ([{"type": "end_call"}, {"type": "end_call"}], "two tools are named end_call"),
-        ([{"type": "transfer_call"}], "does not match any of the expected tags"),
+        ([{"type": "open_door"}], "does not match any of the expected tags"),
         ([{**TOOL, "name": f"f{n}"} for n in range(33)], "at most 32"),
     ],
 )
