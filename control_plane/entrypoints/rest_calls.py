@@ -30,7 +30,10 @@ _EVENTS: Responses = {
         "description": "Server-sent events; the last one is `ended`",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
+                "schema": {
+                    "type": "object",  # one event
+                    "properties": {name: {"type": "string"} for name in ("event", "id", "data")},
+                },
                 "example": "event: status\nid: 1\n"
                 'data: {"sequence":1,"type":"status","status":"initiated"}\n\n',
             }
