@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
     from control_plane.auth.authenticator import Authenticator
     from control_plane.entrypoints.grpc_server import Service
+    from control_plane.service.numbers import Numbers
     from control_plane.tools.runner import ToolRunner
 
 log = structlog.get_logger(__name__)
@@ -374,6 +375,22 @@ def _media_tls(settings: Settings) -> ClientTls | None:
         return client_tls(settings.media_grpc_tls, settings.media_grpc_tls_name)
     except TlsFault as fault:
         raise SettingRefused(fault.setting, fault.why) from fault
+
+
+def numbers(settings: Settings) -> tuple[Numbers, _Close]:
+    """Which agent answers which number, for the commands; and what closes it."""
+    from control_plane.adapters.postgres_agents import PostgresAgents
+    from control_plane.adapters.postgres_numbers import PostgresNumbers
+    from control_plane.service.agents import Agents
+    from control_plane.service.numbers import Numbers
+
+    table, agent_table = PostgresNumbers(settings.database_url), PostgresAgents(settings.database_url)
+    agents = Agents(agent_table, _tool_policy(settings), settings.gemini_service)
+
+    async def close() -> None:
+        await _close_all((table.close, agent_table.close))
+
+    return Numbers(table, agents), close
 
 
 def _page_secret(settings: Settings) -> bytes:

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.call_errors import error_text, error_type
     from workflows.call_line import CallLine
     from workflows.call_news import CallNews
-    from workflows.call_state import PREPARED_FOR_S, CallState, Deadline
+    from workflows.call_state import PREPARED_FOR_S, CallState, Deadline, Limits
     from workflows.contracts import (
         CALL_WORKFLOW,
         ERRORS,
@@ -72,7 +72,13 @@ class CallWorkflow:
     @workflow.init
     def __init__(self, params: CallParams) -> None:
         self._params = params
-        self._state = CallState(max_duration_s=params.max_duration_seconds, on_voicemail=params.on_voicemail)
+        inbound = params.direction == Direction.INBOUND
+        self._state = CallState(
+            max_duration_s=params.max_duration_seconds,
+            # Twilio tells the end of an inbound call only if its number is set up so.
+            limits=Limits(final_callback_s=1.5) if inbound else None,
+            on_voicemail=params.on_voicemail,
+        )
         self._line = CallLine(params, self._state)
         self._news = CallNews(params, self._state)
 

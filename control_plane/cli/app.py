@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from control_plane.cli import db, dialing, dnc, keys
+from control_plane.cli import db, dialing, dnc, keys, numbers
 from control_plane.devstack.options import GeminiMode, StackOptions
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(db.app, name="db")
 app.add_typer(dialing.app, name="dialing")
 app.add_typer(dnc.app, name="dnc")
+app.add_typer(numbers.app, name="numbers")
 app.add_typer(keys.app, name="keys")
 
 DataDir = Annotated[Path, typer.Option(help="Where the stack keeps its data and logs.")]

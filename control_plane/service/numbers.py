@@ -6,13 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import structlog
-
 from control_plane.domain import principal, templates
 from control_plane.errors import AgentArchived, AgentNotFound, InvalidField
 from control_plane.service.agents import Agents
-
-log = structlog.get_logger(__name__)
 
 MAX_PAGE = 500
 # What an inbound call knows by itself, for agents that ask for it: `{{caller}}`, `{{called}}`.
@@ -62,7 +58,6 @@ class Numbers:
             raise InvalidField(wrong)
         stored = Number(number, agent, dict(variables), by=principal.current().id)
         await self._table.put(stored)
-        log.info("number answered by agent", number=number, agent=agent)
         return await self._table.get(number) or stored
 
     async def get(self, number: str) -> Number | None:
