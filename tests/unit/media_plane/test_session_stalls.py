@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from media_plane.call.stall import LADDER, Cause, Outcome, Rung, StallBook, StallRules
 from media_plane.call.tools import Tool
 from media_plane.dsp.g711 import compress
+from media_plane.session import CallSession
 from media_plane.stall_desk import SpokenLine, Stalls
 from media_plane.wire.events import EndReason, Interrupted, ModelStalled, Speaker, TranscriptSegment
 from media_plane.wire.gemini_notes import Telling
@@ -276,3 +278,26 @@ def test_who_hangs_up_in_a_stall_leaves_a_rung_in_vain() -> None:
     call.line(2200)
     call.session.end(EndReason.STOP, "", call.now)
     assert call.book.counts.rungs == {(Cause.NO_REPLY, Rung.NUDGE, Outcome.IN_VAIN): 1}
+
+
+def test_a_call_that_stalled_is_freed_without_the_garbage_collector() -> None:
+    def live() -> None:
+        call = Call(tools=(TOOL,), lines=True)
+        call.asks()
+        call.line(2200)
+        assert call.nudges
+        call.session.end(EndReason.STOP, "", call.now)
+        call.session._clock = call.session._agent._clock = int  # the scene's own knots
+        call.ended.clear()
+
+    def sessions() -> int:
+        return sum(type(each) is CallSession for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = sessions()
+        live()
+        assert sessions() == before
+    finally:
+        gc.enable()
