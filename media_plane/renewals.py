@@ -8,109 +8,29 @@ plays on.
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from random import random
-from typing import Protocol
 
 import structlog
-from picows import WSMsgType
 
-from media_plane.agent_audio import AgentAudio, nobody
-from media_plane.call.alignment import likely_length
-from media_plane.call.continuity import (
-    Attempt,
-    Cause,
-    Continuity,
-    Outcome,
-    Renewal,
-    RenewalCounts,
-    RenewalLimits,
-)
-from media_plane.call.conversation import Conversation
-from media_plane.call.greeting import Greeting
-from media_plane.call.handover import History, Seam, turns
-from media_plane.call.playout import Playout
-from media_plane.dsp.codec import KEPT, OFFSET, Codecs, Uplink
+from media_plane.agent_audio import nobody
+from media_plane.call.continuity import Attempt, Cause, Continuity, Outcome, Renewal, RenewalLimits
+from media_plane.call.handover import Seam
+from media_plane.dsp.codec import KEPT, OFFSET
 from media_plane.errors import CloseCode, ModelFailure
 from media_plane.leg import TEXT, Leg
-from media_plane.tool_desk import ToolDesk
-from media_plane.wire import gemini, gemini_history
-from media_plane.wire.events import Body, SessionRenewed, Speaker, TranscriptSegment, TurnCompleted
-from media_plane.wire.gemini_history import Said
-from protos.gemini.models import ClientContent, known
+from media_plane.renewing import LIMBO, Order, Renewing, Talk
+from media_plane.retelling import Retelling
+from media_plane.wire import gemini
+from media_plane.wire.events import Body, SessionRenewed, TranscriptSegment, TurnCompleted
 
 log = structlog.get_logger(__name__)
 
-_FRAME = (
-    160  # samples a message of what is said again, as of the audio that comes: the service counts messages
-)
+_FRAME = 160  # samples a message of what is said again, as of audio that comes: the service counts messages
+_WARM_UP = 160  # samples before them, for the filter's memory
 # A handle that comes with setupComplete was made before the session was told or heard anything.
 _FIRST_HANDLE_NS = 1_000_000_000
-_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)]*\s*$")
-_WARM_UP = 160  # samples before them, for the filter's memory
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Open the next session, `delay_ns` from now, once the socket of `after` is gone. `handle` empty: a new
-    one; `history`: it is told first what was said."""
-
-    handle: str
-    history: bool
-    delay_ns: int
-    after: Leg | None
-
-
-class Reopen(Protocol):
-    """Begins to do what an order says, and returns what stops it. `user` is told how it went."""
-
-    def __call__(self, order: Order, user: Renewals) -> Callable[[], object]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Renewing:
-    """What a call needs for it. `counts`: shared by calls; `kept`: is given each new handle, empty when the
-    call needs none any more."""
-
-    reopen: Reopen
-    counts: RenewalCounts
-    limits: RenewalLimits
-    kept: Callable[[str], None] = nobody
-
-
-@dataclass(slots=True)
-class Talk:
-    """The parts of a session that a renewal looks at or changes."""
-
-    up: Uplink
-    codecs: Codecs
-    conversation: Conversation
-    playout: Playout
-    agent: AgentAudio
-    desk: ToolDesk
-    greeting: Greeting
-    greet: str  # the greeting's words
-
-
-class Limbo:
-    """The model's leg while there is none."""
-
-    congested = False
-
-    def send(self, kind: WSMsgType, buffer: bytearray, offset: int) -> None:
-        pass
-
-    def send_text(self, message: bytes) -> None:
-        pass
-
-    def close(self, code: int, reason: str) -> None:
-        pass
-
-
-_LIMBO = Limbo()
 
 
 class Renewals:
@@ -118,21 +38,20 @@ class Renewals:
     must end for want of a model. It is the `ModelUser` of every session but the first."""
 
     __slots__ = (
-        *("_anchor", "_answered_ns", "_attempt", "_base", "_broke_off", "_cancel", "_cause", "_connect"),
         *(
+            "_anchor",
+            "_answered_ns",
+            "_attempt",
+            "_base",
+            "_cancel",
+            "_cause",
+            "_connect",
             "_detail",
             "_emit",
-            "_exact",
-            "_failed",
-            "_failure",
-            "_given",
-            "_handle_at",
-            "_history",
-            "_leg",
-            "_log",
         ),
-        *("_lost_ns", "_model", "_model_closed", "_partial", "_policy", "_renewing", "_start_ns", "_taken"),
-        *("_talk", "_tries", "model_frame"),
+        *("_exact", "_failed", "_failure", "_given", "_handle_at", "_leg", "_log", "_lost_ns"),
+        *("_model_closed", "_policy", "_renewing", "_retelling", "_seeded", "_taken", "_talk", "_tries"),
+        "model_frame",
     )
 
     def __init__(
@@ -152,14 +71,12 @@ class Renewals:
         self._model_closed = closed
         self._renewing = renewing
         self._talk = talk
-        self._model = known(model)
+        self._retelling = Retelling(model, talk)
         self._connect = connect
         self._failed = failed
         self._emit = emit
         self._log = log.bind(workflow_id=workflow_id)
         self._policy = Continuity(renewing.limits if renewing is not None else RenewalLimits(), random)
-        self._history = History()
-        self._start_ns = 0
         self._answered_ns = 0  # the newest answer that is over: its first audio
         self._leg: Leg | None = None
         self._cancel: Callable[[], object] | None = None  # of the try under way
@@ -170,17 +87,13 @@ class Renewals:
         self._tries = 0
         self._lost_ns = 0
         self._taken = 0
-        self._broke_off = False
-        self._partial = (0, "")  # the segment of the answer that broke off last, and how much of it came
+        self._seeded = False  # the setup announces a history
         self._failure: ModelFailure | None = None  # for which the call ends when the agent has been heard out
         # Where the handle is: the service counts messages.
         self._handle_at = 0
         self._exact = False
         self._base = -1  # what it counts before the first message after setup; -1: it has not said
-        self._given = (
-            1,
-            0,
-        )  # what the session itself remembered when it began: until when, and which position
+        self._given = (1, 0)  # until when, and which position, the session remembered when it began
         self._anchor = (0, 0)  # messages sent in this session and the position behind them
 
     # -- what the session tells --
@@ -201,7 +114,7 @@ class Renewals:
         self._policy.began(now_ns)
 
     def stream_started(self, now_ns: int) -> None:
-        self._start_ns = now_ns
+        self._retelling.start_ns = now_ns
 
     def anchored(self, messages: int) -> None:
         """So many messages went up since the session began, and all that came was in them."""
@@ -210,10 +123,9 @@ class Renewals:
     def told(self, body: Body) -> None:
         """An event of the call."""
         if isinstance(body, TranscriptSegment):
-            known, text = self._partial
-            self._history.add(replace(body, text=text) if body.segment_id == known else body)
+            self._retelling.add(body)
         elif isinstance(body, TurnCompleted) and body.first_audio_ms >= 0:
-            self._answered_ns = self._start_ns + body.first_audio_ms * 1_000_000
+            self._answered_ns = self._retelling.start_ns + body.first_audio_ms * 1_000_000
 
     def model_says(self, message: gemini.ServerMessage, now_ns: int) -> None:
         """A frame with goAway, a resumption update or usage."""
@@ -273,8 +185,8 @@ class Renewals:
             return False
         self._leg = None
         if not self._begin(Cause.CUT, str(failure), now_ns, code=failure.code):
-            self._break_off(now_ns)
-            self._connect(_LIMBO)
+            self._retelling.break_off(now_ns)
+            self._connect(LIMBO)
             self._give_up(failure, now_ns)
         return True
 
@@ -298,15 +210,8 @@ class Renewals:
             talk.conversation.turns.generating
             or talk.up.speech.speaking
             or talk.desk.pending
-            or self._unanswered_ns() > self._policy.handle_ns
+            or self._retelling.unanswered_ns() > self._policy.handle_ns
         )
-
-    def _unanswered_ns(self) -> int:
-        """When the caller began to say what the agent has not answered; 0: nothing."""
-        speech, turn = self._talk.up.speech, self._talk.conversation.turns.current
-        if turn is not None and turn.began_ns > speech.since_ns:
-            return speech.started_ns if speech.started_ns > turn.began_ns else 0
-        return speech.since_ns
 
     # -- how --
 
@@ -315,7 +220,7 @@ class Renewals:
     ) -> bool:
         if self._renewing is None or self.under_way:
             return False
-        if how is None and self._forgets():
+        if how is None and self._policy.handle and self._retelling.forgets(self._policy.handle_ns):
             how = Renewal.FRESH
         attempt = self._policy.begin(now_ns, how, code)
         if attempt is None:
@@ -325,59 +230,21 @@ class Renewals:
         leg, self._leg = self._leg, None
         if leg is not None:
             leg.close(CloseCode.NORMAL, "")
-        self._break_off(now_ns)
+        self._retelling.break_off(now_ns)
         self._talk.desk.session_lost()
-        self._connect(_LIMBO)
+        self._connect(LIMBO)
         self._try(attempt, leg)
         return True
-
-    def _forgets(self) -> bool:
-        """A resumed session would not remember all that was said, nor could it be told; a fresh one can."""
-        return (
-            bool(self._policy.handle)
-            and not self._can_tell
-            and self._seeds
-            and bool(self._to_tell(Attempt(Renewal.RESUME)))
-        )
-
-    def _break_off(self, now_ns: int) -> None:
-        """No more comes of what the agent was saying; what came is played."""
-        talk = self._talk
-        running = talk.conversation.turns
-        turn = running.current
-        self._broke_off = turn is not None and running.generating
-        if turn is not None and self._broke_off:
-            segment = talk.conversation.transcript.open(Speaker.AGENT)
-            if segment is not None:
-                at = likely_length(segment.parts, segment.received, turn.samples)
-                text = "".join(segment.parts)
-                self._partial = (segment.id, text[:at].strip())
-                # The last audio may come long after the words, with turnComplete.
-                self._broke_off = at < len(text.rstrip()) or not _SENTENCE_END.search(text)
-            turn.cut_at(turn.first + turn.samples, generated=False)
-        running.generated()
-        talk.agent.mark_end()
-        talk.agent.forget()
-        running.complete(now_ns, talk.playout.end_ns)
 
     def _try(self, attempt: Attempt, after: Leg | None) -> None:
         assert self._renewing is not None, "only a call that can be given a session tries to get one"
         self._attempt = attempt
         self._tries += 1
         self._renewing.counts.tries += 1
-        history = attempt.how is Renewal.FRESH and self._seeds and bool(self._to_tell(attempt))
-        order = Order(attempt.handle, history, attempt.delay_ns, after)
+        fresh = attempt.how is Renewal.FRESH
+        self._seeded = fresh and self._retelling.seeds and bool(self._retelling.to_tell(attempt, 0))
+        order = Order(attempt.handle, self._seeded, attempt.delay_ns, after)
         self._cancel = self._renewing.reopen(order, self)
-
-    @property
-    def _can_tell(self) -> bool:
-        """What was said can be told to a session at any time."""
-        return self._model is not None and self._model.client_content is ClientContent.ANY_TIME
-
-    @property
-    def _seeds(self) -> bool:
-        """What was said can be told to a session at its beginning."""
-        return self._model is not None and self._model.history_config
 
     def open_failed(self, failure: ModelFailure, now_ns: int) -> None:
         """The next session could not be opened."""
@@ -403,7 +270,7 @@ class Renewals:
             return
         counts, seam = self._renewing.counts, self._seam(now_ns, attempt)
         replay_from = seam.replay_from if attempt.replay else seam.samples
-        messages = list(self._words(attempt, counts))
+        messages, told = self._retelling.words(attempt, self._policy.handle_ns, seeded=self._seeded)
         self._given = (max(seam.handle_ns, 1), seam.handle_at)
         self._policy.adopted(attempt.how, now_ns)
         self._leg, self._base = leg, -1
@@ -416,7 +283,8 @@ class Renewals:
         counts.gap.observe(gap_ns // 1000)
         counts.replayed_samples += seam.samples - replay_from
         counts.lost_samples += replay_from - seam.wanted
-        counts.go_on += self._broke_off
+        counts.told += told
+        counts.go_on += self._retelling.broke_off
         outcome = Outcome.RESUMED if attempt.how is Renewal.RESUME else Outcome.FRESH
         self._count(outcome)
         replayed_ms = (seam.samples - replay_from) // 8
@@ -454,7 +322,7 @@ class Renewals:
             handle_at=self._handle_at if resumed else 0,
             exact=self._exact,
             answered_ns=max(self._answered_ns, turn.began_ns if turn is not None else 0),
-            unanswered_ns=self._unanswered_ns(),
+            unanswered_ns=self._retelling.unanswered_ns(),
         )
 
     def _replay(self, samples: int, leg: Leg, now_ns: int) -> None:
@@ -473,55 +341,6 @@ class Renewals:
             offset = encoder.encode(audio, 0, len(audio), now_ns) & OFFSET
             if offset:
                 leg.send(TEXT, encoder.buffer, offset)
-
-    def _to_tell(self, attempt: Attempt) -> list[Said]:
-        """What was said that the session will not remember."""
-        if not attempt.tell:
-            return []
-        since_ms = -1
-        if attempt.how is Renewal.RESUME and self._start_ns:
-            since_ms = max((self._policy.handle_ns - self._start_ns) // 1_000_000, -1)
-        return [*self._history.since(since_ms), *self._open_words(attempt)]
-
-    def _open_words(self, attempt: Attempt) -> Iterator[Said]:
-        """Of turns whose segments are not over."""
-        conversation = self._talk.conversation
-        since_ns = self._policy.handle_ns if attempt.how is Renewal.RESUME else 0
-        for segment, turn in conversation.heard.waiting:
-            if turn.began_ns > since_ns:
-                yield Said(True, conversation.heard.words(segment, turn)[0])
-        caller = conversation.transcript.open(Speaker.CALLER)
-        if caller is not None and caller.opened_ns > since_ns and not self._unanswered_ns():
-            yield Said(False, caller.text)
-        turn_now = conversation.turns.current
-        agent = conversation.transcript.open(Speaker.AGENT)
-        if agent is not None and turn_now is not None and agent.opened_ns > since_ns:
-            known, text = self._partial
-            yield Said(True, text if agent.id == known else conversation.heard.words(agent, turn_now)[0])
-
-    def _words(self, attempt: Attempt, counts: RenewalCounts) -> Iterator[bytes]:
-        """What the next session is told, before it hears anything."""
-        talk = self._talk
-        said = turns(self._to_tell(attempt))
-        counts.told += len(said)
-        seeded = attempt.how is Renewal.FRESH and self._seeds
-        if said and (seeded or self._can_tell):
-            yield gemini_history.content(said, complete=seeded)
-        silent = not talk.playout.sent and not talk.agent.held
-        if self._broke_off:
-            heard = next((each.text for each in reversed(said) if each.agent), "")
-            yield gemini_history.text(gemini_history.go_on(heard, self._asked(said)))
-        elif silent and talk.greeting.asked and not said:
-            yield gemini.say(talk.greet)
-        elif not attempt.replay and self._unanswered_ns():
-            caller = talk.conversation.transcript.open(Speaker.CALLER)
-            if caller is not None:
-                yield gemini_history.text(caller.text)
-
-    def _asked(self, said: Sequence[Said]) -> str:
-        """What the answer that broke off was an answer to, for a session that was not told."""
-        caller = self._talk.conversation.transcript.open(Speaker.CALLER)
-        return caller.text if caller is not None and not said else ""
 
     def _stop(self) -> None:
         cancel, self._cancel, self._attempt = self._cancel, None, None
@@ -544,4 +363,4 @@ class Renewals:
 
 
 def _into_limbo(leg: Leg) -> Leg:
-    return _LIMBO
+    return LIMBO

@@ -37,7 +37,8 @@ from media_plane.early_hold import EarlyHold
 from media_plane.errors import CloseCode, ModelFailure, PeerError
 from media_plane.leg import TEXT, Leg
 from media_plane.line_desk import LineDesk
-from media_plane.renewals import Renewals, Renewing, Talk
+from media_plane.renewals import Renewals
+from media_plane.renewing import Renewing, Talk
 from media_plane.stall_desk import StallDesk, Stalls
 from media_plane.tool_desk import ToolDesk
 from media_plane.wire import events, gemini, twilio

@@ -32,7 +32,7 @@ from media_plane.dsp.g711 import compress
 from media_plane.errors import ModelFailure
 from media_plane.io.model_leg import ModelUser
 from media_plane.io.reopening import next_setup
-from media_plane.renewals import Order, Renewals, Renewing
+from media_plane.renewing import NextUser, Order, Renewing
 from media_plane.session import CallConfig, CallSession
 from media_plane.stall_plan import StallPlan
 from media_plane.wire.events import CallEvent, ModelStalled, ToolCalled
@@ -277,7 +277,7 @@ class Call:
             self.session.answer_tool(tool_call_id, {"output": "room twelve"}, self.world.now_ns)
             self.answered_ns = self.world.now_ns
 
-    def _reopen(self, order: Order, user: Renewals) -> Callable[[], object]:
+    def _reopen(self, order: Order, user: NextUser) -> Callable[[], object]:
         stopped: list[bool] = []
 
         def open_next() -> None:

@@ -13,7 +13,7 @@ from media_plane.call.continuity import RenewalCounts, RenewalLimits
 from media_plane.errors import ModelFailure
 from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.model_leg import ModelLeg
-from media_plane.renewals import Order, Renewals, Renewing
+from media_plane.renewing import NextUser, Order, Renewing
 from media_plane.settings import Settings
 
 _GONE_S = 0.6  # for the service to answer our close: it takes 0.2 s, and refuses a resumption before
@@ -56,11 +56,11 @@ class Reopener:
         self._pool = pool
         self._task: asyncio.Task[None] | None = None
 
-    def __call__(self, order: Order, user: Renewals) -> Callable[[], object]:
+    def __call__(self, order: Order, user: NextUser) -> Callable[[], object]:
         self._task = asyncio.create_task(self._open(order, user), name="reopen")
         return self._task.cancel
 
-    async def _open(self, order: Order, user: Renewals) -> None:
+    async def _open(self, order: Order, user: NextUser) -> None:
         """Do what `order` says; `user` has heard how it went when this returns."""
         if order.delay_ns:
             await asyncio.sleep(order.delay_ns / _S)

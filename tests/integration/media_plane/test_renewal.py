@@ -115,11 +115,11 @@ async def test_handles_are_in_redis_while_the_call_lives(
         talking = asyncio.create_task(talk(simulator, plane, 1))
         sessions = await eventually(lambda: plane.server.node.sessions)
         workflow_id = sessions[0].config.workflow_id
-        await eventually(lambda: handles.read(redis, workflow_id))
+        assert await eventually(lambda: handles.read(redis, workflow_id))
         assert (await handles.read(redis, workflow_id)).startswith("Cih")
         assert 0 < await redis.ttl(handles.key(workflow_id)) <= 7200
         await talking
-        await eventually(lambda: _gone(redis, workflow_id))
+        assert await eventually(lambda: _gone(redis, workflow_id))
 
 
 async def _gone(redis: Redis, workflow_id: str) -> bool:

@@ -16,7 +16,7 @@ from media_plane.call.tools import Tool
 from media_plane.dsp.codec import KernelCodecs
 from media_plane.dsp.g711 import compress
 from media_plane.errors import ModelFailure
-from media_plane.renewals import Order, Renewals, Renewing
+from media_plane.renewing import NextUser, Order, Renewing
 from media_plane.session import CallConfig, CallSession
 from media_plane.wire.events import EndReason, SessionFailed, SessionRenewed, StreamEnded, TranscriptSegment
 from tests.support.scene import MS, RecordedLeg, Scene
@@ -33,9 +33,9 @@ class Opener:
     def __init__(self) -> None:
         self.orders: list[Order] = []
         self.cancelled = 0
-        self.user: Renewals | None = None
+        self.user: NextUser | None = None
 
-    def __call__(self, order: Order, user: Renewals) -> Callable[[], object]:
+    def __call__(self, order: Order, user: NextUser) -> Callable[[], object]:
         self.orders.append(order)
         self.user = user
         return self._cancel
@@ -409,7 +409,7 @@ def test_failures_are_tried_again_ever_later_and_not_for_ever() -> None:
         delays.append(call.opener.orders[-1].delay_ns / 1e9)
         call.tick(int(delays[-1] * 1000) + 100)
     assert call.session.end_reason is EndReason.MODEL_FAILED
-    assert len(call.opener.orders) <= 8
+    assert len(call.opener.orders) <= 12
     assert 0.1 <= delays[0] <= 0.25
     assert max(delays) > 1
     assert call.of(SessionFailed)[0].reason == "refused"
