@@ -73,6 +73,7 @@ class PostgresCalls:
         values = {
             "statuses": [status.value for status in filters.statuses] or None,
             "phone_number": filters.phone_number or None,
+            "agent_name": filters.agent_name or None,
             "created_after": filters.created_after,
             "created_before": filters.created_before,
             "last_at": _timestamp(after.created_at) if after is not None else None,

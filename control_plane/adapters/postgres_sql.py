@@ -97,6 +97,7 @@ SELECT workflow_id, call_id, run_id, phone_number, greeting, system_prompt, max_
 FROM calls
 WHERE (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
   AND (%(phone_number)s::text IS NULL OR phone_number = %(phone_number)s)
+  AND (%(agent_name)s::text IS NULL OR agent_name = %(agent_name)s)
   AND (%(created_after)s::timestamptz IS NULL OR created_at >= %(created_after)s)
   AND (%(created_before)s::timestamptz IS NULL OR created_at < %(created_before)s)
   AND (%(last_at)s::timestamptz IS NULL OR (created_at, workflow_id) < (%(last_at)s, %(last_id)s))

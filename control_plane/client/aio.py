@@ -59,6 +59,7 @@ class AsyncClient:
         self,
         *statuses: models.CallStatus,
         phone_number: str = "",
+        agent_name: str = "",
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         page_size: int = 0,
@@ -68,6 +69,7 @@ class AsyncClient:
         request = convert.filters(
             statuses=statuses,
             phone_number=phone_number,
+            agent_name=agent_name,
             created_after=created_after,
             created_before=created_before,
             page_size=page_size,

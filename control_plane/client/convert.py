@@ -47,6 +47,7 @@ def call(answer: pb.Call) -> models.Call:
         ended_at=_moment(answer, "ended_at"),
         end_reason=answer.end_reason,
         duration_seconds=answer.duration_seconds,
+        agent_name=answer.agent_name,
     )
 
 
@@ -58,6 +59,7 @@ def filters(
     *,
     statuses: tuple[models.CallStatus, ...],
     phone_number: str,
+    agent_name: str,
     created_after: datetime | None,
     created_before: datetime | None,
     page_size: int,
@@ -68,6 +70,7 @@ def filters(
         page_token=page_token,
         statuses=[pb.CallStatus.Value(f"CALL_STATUS_{each.name}") for each in statuses],
         phone_number=phone_number,
+        agent_name=agent_name,
         created_after=_timestamp(created_after),
         created_before=_timestamp(created_before),
     )

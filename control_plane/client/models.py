@@ -67,6 +67,7 @@ class Call:
     ended_at: datetime | None = None
     end_reason: str = ""
     duration_seconds: float = 0.0
+    agent_name: str = ""  # the stored agent it ran; empty: none
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ class Client:
         self,
         *statuses: models.CallStatus,
         phone_number: str = "",
+        agent_name: str = "",
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         page_size: int = 0,
@@ -56,6 +57,7 @@ class Client:
         request = convert.filters(
             statuses=statuses,
             phone_number=phone_number,
+            agent_name=agent_name,
             created_after=created_after,
             created_before=created_before,
             page_size=page_size,

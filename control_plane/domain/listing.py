@@ -32,6 +32,7 @@ class Filters:
     phone_number: str = ""
     created_after: datetime | None = None  # inclusive
     created_before: datetime | None = None  # exclusive
+    agent_name: str = ""
 
 
 @dataclass(frozen=True)

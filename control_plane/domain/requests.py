@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from control_plane.domain import agents
+
 MAX_TEXT_BYTES = 4096
 MAX_SUMMARY_BYTES = 2000
 RING_SECONDS = (5, 120)
@@ -19,6 +21,11 @@ def idempotency_key(text: str) -> str:
     if text and not _KEY.fullmatch(text):
         raise ValueError("must be 1 to 255 visible ASCII characters")
     return text
+
+
+def agent_name(text: str) -> str:
+    """Of a stored agent, whether or not there is one; empty: any."""
+    return agents.name(text) if text else text
 
 
 def text(words: str) -> str:

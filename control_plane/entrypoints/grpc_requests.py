@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from control_plane.domain import calls as rules
 from control_plane.domain.listing import MAX_STATUSES, Filters
-from control_plane.domain.requests import idempotency_key
+from control_plane.domain.requests import agent_name, idempotency_key
 from control_plane.errors import InvalidCall, InvalidField
 from control_plane.tools.definitions import Definition, load
 from protos.voiceplane.calls.v1 import calls_pb2 as pb
@@ -121,12 +121,13 @@ def filters(request: pb.ListCallsRequest) -> Filters:
         number = request.phone_number and fields.check(
             "phone_number", rules.phone_number, request.phone_number
         )
+        agent = fields.check("agent_name", agent_name, request.agent_name)
         after = before = None
         if request.HasField("created_after"):
             after = fields.check("created_after", _datetime, request.created_after)
         if request.HasField("created_before"):
             before = fields.check("created_before", _datetime, request.created_before)
-    return Filters(tuple(statuses), number, after, before)
+    return Filters(tuple(statuses), number, after, before, agent)
 
 
 def _tools(fields: Fields, tools_json: str) -> Sequence[Definition]:

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime
 
+from control_plane.domain import requests as rules
 from control_plane.domain.calls import phone_number
 from control_plane.domain.events import LAST
 from control_plane.domain.listing import MAX_PAGE, MAX_TOKEN, Filters
-from control_plane.domain.requests import idempotency_key
 from control_plane.entrypoints import bodies, call_bodies
 from control_plane.entrypoints.line_schemas import CallPage, Done, DtmfBody, SayBody, TransferBody
 from control_plane.entrypoints.problems import Responses, problems
@@ -67,7 +67,7 @@ def new_router(use: UseCases) -> APIRouter:
     ) -> CreatedCall:
         """Start a call; answers at once, while the phone is yet to ring."""
         try:
-            idempotency_key(key)
+            rules.idempotency_key(key)
         except ValueError as error:
             raise InvalidField({"Idempotency-Key": str(error)}, where="header") from error
         call = await call_bodies.read(request)
@@ -79,6 +79,7 @@ def new_router(use: UseCases) -> APIRouter:
     async def list_calls(
         status: Annotated[list[CallStatus] | None, Query(description="any of these", max_length=8)] = None,
         phone_number: Annotated[_Number | None, Query(description="E.164; + is %2B")] = None,
+        agent_name: Annotated[str, Query(description="the stored agent the calls ran", max_length=64)] = "",
         created_after: Annotated[AwareDatetime | None, Query(description="inclusive")] = None,
         created_before: Annotated[AwareDatetime | None, Query(description="exclusive")] = None,
         page_size: Annotated[
@@ -89,7 +90,13 @@ def new_router(use: UseCases) -> APIRouter:
         ] = "",
     ) -> CallPage:
         """Calls, newest first. One that was created just now may be missing for a moment."""
-        filters = Filters(tuple(sorted(set(status or ()))), phone_number or "", created_after, created_before)
+        try:
+            agent = rules.agent_name(agent_name)
+        except ValueError as error:
+            raise InvalidField({"agent_name": str(error)}, where="query") from error
+        filters = Filters(
+            tuple(sorted(set(status or ()))), phone_number or "", created_after, created_before, agent
+        )
         return CallPage.of(await use.lists.page(filters, size=page_size, token=page_token))
 
     @router.get("/{workflow_id}", responses=problems("CALL_NOT_FOUND"))

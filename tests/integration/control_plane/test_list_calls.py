@@ -164,3 +164,19 @@ async def test_the_same_lists_are_had_over_grpc(control: Control, repository: Po
     assert [call.workflow_id for call in late.calls] == ids[:0:-1]
     assert page.calls[0].created_at.ToJsonString() == "2026-11-22T10:00:02Z"
     assert not page.calls[0].HasField("answered_at")
+
+
+async def test_the_calls_of_one_agent_are_listed(control: Control, repository: PostgresCalls) -> None:
+    name = f"desk-{uuid.uuid4().hex[:12]}"
+    workflow_id = new_workflow_id()
+    change = recorded(workflow_id, CallStatus.RINGING)
+    change.params.agent_name, change.params.agent_version = name, 3
+    await repository.record(change)
+
+    [call] = (await listed(control, agent_name=name)).json()["calls"]
+    async with grpc.aio.insecure_channel(control.endpoints.grpc) as channel:
+        page = await CallServiceStub(channel).ListCalls(pb.ListCallsRequest(agent_name=name))
+
+    assert (call["workflow_id"], call["agent_name"], call["agent_version"]) == (workflow_id, name, 3)
+    assert [each.workflow_id for each in page.calls] == [workflow_id]
+    assert (await listed(control, agent_name="NO NAME")).status_code == 422

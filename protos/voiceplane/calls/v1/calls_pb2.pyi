@@ -334,12 +334,15 @@ class ListCallsRequest(_message.Message):
     PHONE_NUMBER_FIELD_NUMBER: _builtins.int
     CREATED_AFTER_FIELD_NUMBER: _builtins.int
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    AGENT_NAME_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """calls a page, at most; 0: 50; more than 200 is taken for 200"""
     page_token: _builtins.str
     """`next_page_token` of the page before; the filters must be the same"""
     phone_number: _builtins.str
     """E.164"""
+    agent_name: _builtins.str
+    """the stored agent the calls ran"""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[Global___CallStatus.ValueType]:
         """Filters, all of which must hold. Empty or absent: any.
@@ -363,10 +366,11 @@ class ListCallsRequest(_message.Message):
         phone_number: _builtins.str = ...,
         created_after: _timestamp_pb2.Timestamp | None = ...,
         created_before: _timestamp_pb2.Timestamp | None = ...,
+        agent_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before", "page_size", b"page_size", "page_token", b"page_token", "phone_number", b"phone_number", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_name", b"agent_name", "created_after", b"created_after", "created_before", b"created_before", "page_size", b"page_size", "page_token", b"page_token", "phone_number", b"phone_number", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
