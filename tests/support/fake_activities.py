@@ -10,9 +10,12 @@ from typing import Any
 from temporalio import activity
 
 from workflows.contracts import (
+    CallPerson,
     Dial,
     Dialed,
     EndMedia,
+    ExpectedStream,
+    ExpectStream,
     FinishCall,
     Followed,
     FollowEvents,
@@ -20,6 +23,8 @@ from workflows.contracts import (
     PreparedMedia,
     PrepareMedia,
     RecordStatus,
+    Steer,
+    TellAgent,
 )
 
 Behaviour = Callable[[], Awaitable[None]]
@@ -54,6 +59,8 @@ class FakeActivities:
     on_follow: Behaviour = _nothing
     on_hang_up: Behaviour = _nothing
     on_end_media: Behaviour = _nothing
+    on_steer: Behaviour = _nothing
+    on_call_person: Behaviour = _nothing
     log: list[tuple[str, Any]] = field(default_factory=list)
 
     def inputs(self, name: str) -> list[Any]:
@@ -73,6 +80,10 @@ class FakeActivities:
             self.record_status,
             self.finish_call,
             self.follow_events,
+            self.expect_stream,
+            self.steer_call,
+            self.call_person,
+            self.tell_agent,
         ]
 
     @activity.defn(name="prepare_media")
@@ -111,3 +122,23 @@ class FakeActivities:
         self.log.append(("follow_events", request))
         await self.on_follow()
         return Followed(last_entry="1-1", segments=3)
+
+    @activity.defn(name="expect_stream")
+    async def expect_stream(self, request: ExpectStream) -> ExpectedStream:
+        self.log.append(("expect_stream", request))
+        return ExpectedStream(f"ws://node-1/{request.workflow_id}/again")
+
+    @activity.defn(name="steer_call")
+    async def steer_call(self, request: Steer) -> None:
+        self.log.append(("steer_call", request))
+        await self.on_steer()
+
+    @activity.defn(name="call_person")
+    async def call_person(self, request: CallPerson) -> Dialed:
+        self.log.append(("call_person", request))
+        await self.on_call_person()
+        return Dialed("CA2")
+
+    @activity.defn(name="tell_agent")
+    async def tell_agent(self, request: TellAgent) -> None:
+        self.log.append(("tell_agent", request))

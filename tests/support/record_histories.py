@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +29,15 @@ from workflows.contracts import (
     TASK_QUEUE,
     CallParams,
     CallResult,
+    CallView,
+    Direction,
+    MachineDetected,
+    SendDtmf,
     StreamEnded,
     StreamStarted,
     Terminate,
+    TransferLeg,
+    TransferRequest,
     TwilioStatus,
 )
 
@@ -111,6 +118,88 @@ async def node_lost(scene: Scene) -> None:
     await scene.called("finish_call")
 
 
+async def goes_live(scene: Scene) -> None:
+    await scene.called("prepare_media")
+    await scene.called("dial")
+    await scene.twilio_says("initiated", "ringing", "in-progress")
+    await scene.stream_starts()
+
+    async def known() -> bool:
+        view: CallView = await scene.handle.query("status", result_type=CallView)
+        return bool(view.stream_sid and view.node_id)
+
+    await eventually(known)
+
+
+async def caller_hangs_up_now(scene: Scene) -> None:
+    await scene.stream_ends()
+    await scene.twilio_says("completed")
+
+
+async def inbound_call(scene: Scene) -> None:
+    await scene.called("prepare_media")
+    await scene.stream_starts()
+    await scene.stream_ends()
+
+
+async def keys_pressed(scene: Scene) -> None:
+    await goes_live(scene)
+    await scene.handle.execute_update("send_dtmf", SendDtmf("1w2"), result_type=CallView)
+    await scene.handle.signal("stream_started", StreamStarted("MZ2", "CA1", "node-1", ""))
+    await caller_hangs_up_now(scene)
+
+
+async def message_left(scene: Scene) -> None:
+    await goes_live(scene)
+    await scene.handle.signal("machine_detected", MachineDetected("CA1", "machine_end_beep", 3000))
+    await scene.called("steer_call")
+    await caller_hangs_up_now(scene)
+
+
+async def handed_over_cold(scene: Scene) -> None:
+    await goes_live(scene)
+    await scene.handle.execute_update("transfer", TransferRequest("+14155550101"), result_type=CallView)
+    await scene.handle.signal("transfer_leg", TransferLeg(1, "answered"))
+    await scene.called("end_media")
+    await scene.stream_ends("requested")
+    await scene.twilio_says("completed")
+
+
+async def nobody_took_it_cold(scene: Scene) -> None:
+    await goes_live(scene)
+    await scene.handle.execute_update("transfer", TransferRequest("+14155550101"), result_type=CallView)
+    await scene.handle.signal("transfer_leg", TransferLeg(1, "over", status="busy"))
+    await scene.handle.signal("stream_started", StreamStarted("MZ2", "CA1", "node-1", ""))
+    await scene.called("tell_agent")
+    await caller_hangs_up_now(scene)
+
+
+async def handed_over_warm(scene: Scene) -> None:
+    await goes_live(scene)
+    request = TransferRequest("+14155550101", "warm", "About tea.")
+    await scene.handle.execute_update("transfer", request, result_type=CallView)
+    await scene.handle.signal("transfer_leg", TransferLeg(1, "accepted"))
+    await scene.called("steer_call")
+    await caller_hangs_up_now(scene)
+
+
+async def declined_warm(scene: Scene) -> None:
+    await goes_live(scene)
+    request = TransferRequest("+14155550101", "warm", "About tea.")
+    await scene.handle.execute_update("transfer", request, result_type=CallView)
+    await scene.handle.signal("transfer_leg", TransferLeg(1, "over", status="completed"))
+    await scene.called("tell_agent")
+    await caller_hangs_up_now(scene)
+
+
+async def caller_gone_while_the_person_rings(scene: Scene) -> None:
+    await goes_live(scene)
+    request = TransferRequest("+14155550101", "warm")
+    await scene.handle.execute_update("transfer", request, result_type=CallView)
+    await caller_hangs_up_now(scene)
+    await scene.called("hang_up")
+
+
 SCENARIOS: dict[str, Scenario] = {
     each.__name__: each
     for each in (
@@ -120,6 +209,14 @@ SCENARIOS: dict[str, Scenario] = {
         dial_refused,
         longest_duration,
         node_lost,
+        inbound_call,
+        keys_pressed,
+        message_left,
+        handed_over_cold,
+        nobody_took_it_cold,
+        handed_over_warm,
+        declined_warm,
+        caller_gone_while_the_person_rings,
     )
 }
 
@@ -146,6 +243,10 @@ async def record(client: Client, name: str, scenario: Scenario) -> str:
         stream_token="t" * 32,
         created_at="2026-01-01T00:00:00+00:00",
     )
+    if scenario is inbound_call:
+        params.direction, params.call_sid = Direction.INBOUND, "CA1"
+    if scenario is message_left:
+        params.on_voicemail, params.voicemail_message = "leave_message", "Call us."
     async with (
         asyncio.timeout(DEADLINE_S),
         Worker(client, task_queue=TASK_QUEUE, workflows=[CallWorkflow], activities=fakes.all),
@@ -172,12 +273,15 @@ def without_stack_traces(value: Any) -> Any:
     return value
 
 
-async def main() -> None:
+async def main(names: Sequence[str]) -> None:
+    """Those named, or all."""
     HISTORIES.mkdir(exist_ok=True)
     async with recorder() as client:
         for name, scenario in SCENARIOS.items():
+            if names and name not in names:
+                continue
             (HISTORIES / f"{name}.json").write_text(await record(client, name, scenario))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))
