@@ -296,7 +296,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60, help="of the call, before scaling")
     parser.add_argument("--scale", type=float, default=20, help="by which the service's limits are shorter")
     parser.add_argument(
-        "--cut-every", type=float, default=300, help="seconds between random cuts, before scaling"
+        "--cut-every", type=float, default=900, help="seconds between random cuts, before scaling"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")

@@ -59,7 +59,6 @@ class Caller(WSListener):
         self._queue: list[bytes] = []
         self._groups = 0
         self._end_ns = 0  # everything that came has been played then
-        self._marks: set[asyncio.TimerHandle] = set()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
@@ -149,7 +148,7 @@ class Caller(WSListener):
     def _return(self, name: str) -> None:
         loop = asyncio.get_running_loop()
         delay_s = max(self._end_ns - monotonic_ns(), 0) / 1e9
-        mark = {"event": "mark", "streamSid": self._sid, "mark": {"name": name}}
+        mark: dict[str, object] = {"event": "mark", "streamSid": self._sid, "mark": {"name": name}}
         loop.call_later(delay_s, self._send, mark)
 
     def _send(self, message: dict[str, object]) -> None:

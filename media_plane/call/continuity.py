@@ -99,7 +99,7 @@ class Continuity:
     was put under the call; 0: it is the first. `looks_from_ns`: before it `due` has nothing to say."""
 
     __slots__ = (
-        *("_again", "_cause", "_deadline_ns", "_first_ns", "_limits", "_random", "_step"),
+        *("_again", "_cause", "_deadline_ns", "_first_ns", "_limits", "_random", "_short", "_step"),
         *(
             "_tokens",
             "_tried",
@@ -125,6 +125,7 @@ class Continuity:
         self.under_way = False
         self._step = 0
         self._again = 0  # tries in a row that came to nothing
+        self._short = 0  # sessions in a row that ended at once
         self._first_ns = 0  # of this renewal
         self.adopted_ns = 0  # 0: the first session
         self._tried: deque[int] = deque(maxlen=limits.tries)
@@ -182,7 +183,8 @@ class Continuity:
         when the session was cut. None: the call has had its share."""
         soon = self.adopted_ns > 0 and now_ns - self.adopted_ns < _PROBATION_NS
         self._first_ns = now_ns
-        self._again = self._again + 1 if soon and how is None else 0
+        self._short = self._short + 1 if soon and how is None else 0
+        self._again = self._short
         if code == _INVALID:
             # What it was given, or else what it holds: its memory may be too long to be taken up.
             self._step = self._step + 1 if soon else _FIRST_FRESH + 1

@@ -55,7 +55,7 @@ class Handles:
                 away = False
 
     async def flush(self) -> None:
-        """Write what has changed, now. Raises RedisError, OSError or TimeoutError; nothing is forgotten then."""
+        """Write what has changed, now. Raises RedisError, OSError or TimeoutError: nothing is lost then."""
         self._news.clear()
         changed, self._changed = self._changed, {}
         if not changed:
