@@ -54,6 +54,8 @@ calls = Table(
     Column("own_number", Text, nullable=False, server_default=""),  # inbound: the number that was called
 )
 Index(None, calls.c.created_at)
+Index(None, calls.c.phone_number, calls.c.created_at)
+Index(None, calls.c.agent_name, calls.c.created_at)
 
 # No foreign keys to `calls`: the event stream may be copied before the call's own row is written, and a
 # transcript must never be refused for that.
