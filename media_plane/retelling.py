@@ -24,13 +24,14 @@ class Retelling:
     """`broke_off`: the old session ended in the middle of an answer. `start_ns`: the stream's start; 0: not
     yet."""
 
-    __slots__ = ("_history", "_model", "_partial", "_talk", "broke_off", "start_ns")
+    __slots__ = ("_asked_at", "_history", "_model", "_partial", "_talk", "broke_off", "start_ns")
 
     def __init__(self, model: str, talk: Talk) -> None:
         self.broke_off = False
         self.start_ns = 0
         self._model = known(model)
         self._talk = talk
+        self._asked_at = -1  # the agent's samples by then, when a session was last asked to go on
         self._history = History()
         self._partial = (0, "")  # the segment of the answer that broke off last, and how much of it came
 
@@ -54,10 +55,17 @@ class Retelling:
                 # The last audio may come long after the words, with turnComplete.
                 self.broke_off = at < len(text.rstrip()) or not _SENTENCE_END.search(text)
             turn.cut_at(turn.first + turn.samples, generated=False)
+        elif self._asked_at == self._said:  # the session asked to go on has not come to it
+            self.broke_off = True
         running.generated()
         talk.agent.mark_end()
         talk.agent.forget()
         running.complete(now_ns, talk.playout.end_ns)
+
+    @property
+    def _said(self) -> int:
+        """Samples of the agent's that came."""
+        return self._talk.playout.sent + len(self._talk.agent.held)
 
     def unanswered_ns(self) -> int:
         """When the caller began to say what the agent has not answered; 0: nothing."""
@@ -111,11 +119,11 @@ class Retelling:
         talk = self._talk
         if seeded or (said and self._can_tell):
             yield gemini_history.content(said, complete=seeded)
-        silent = not talk.playout.sent and not talk.agent.held
         if self.broke_off:
+            self._asked_at = self._said
             heard = next((each.text for each in reversed(said) if each.agent), "")
             yield gemini_history.text(gemini_history.go_on(heard, self._asked(said)))
-        elif silent and talk.greeting.asked and not said:
+        elif not self._said and talk.greeting.asked and not said:
             yield gemini.say(talk.greet)
         elif not attempt.replay and self.unanswered_ns():
             caller = talk.conversation.transcript.open(Speaker.CALLER)

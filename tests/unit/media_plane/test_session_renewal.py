@@ -344,6 +344,24 @@ def test_an_answer_that_broke_off_is_taken_up_where_the_caller_s_hearing_of_it_e
     assert texts[-2][0].startswith("Our rooms")
 
 
+def test_a_session_that_ends_before_it_has_gone_on_leaves_that_to_the_next() -> None:
+    call = Call()
+    call.handle("h1")
+    call.asks("Tell me about the rooms.")
+    for text in ("Our rooms", " have a", " view"):
+        call.speak(1000, outputTranscription={"text": text})
+    for _ in range(3):
+        call.cut()
+        call.hears(15)
+        call.opened()
+        assert "Our rooms have a" in call.notes[-1]["realtimeInput"]["text"]
+    call.speak(1000, outputTranscription={"text": " over the harbour."})
+    call.content(generationComplete=True)
+    call.cut()
+    call.opened()
+    assert "realtimeInput" not in call.notes[-1]
+
+
 def test_a_refused_handle_means_a_fresh_session_that_is_told_everything() -> None:
     call = Call()
     call.handle("h1")
