@@ -171,5 +171,5 @@ async def test_a_body_over_256_kib_that_hides_its_length_is_refused_with_413(
 
 
 async def test_other_methods_are_refused(control: Control) -> None:
-    assert (await control.http.get("/calls")).status_code == 405
+    assert (await control.http.put("/calls")).status_code == 405
     assert (await control.http.delete("/calls/call-1")).status_code == 405

@@ -20,7 +20,7 @@ from control_plane.migrations.tables import metadata
 from tests.support.control import free_port
 from tests.support.stack import Servers
 
-HEAD = "0007"
+HEAD = migrations.history()[0][0]
 
 
 @pytest.fixture
