@@ -49,8 +49,10 @@ imports: install  ## the import contracts in pyproject.toml
 proto: install  ## regenerate protos/**/*_pb2*
 	@$(BIN)/python -m protos.generate
 
-proto-check: install  ## fail when the committed generated code is stale
+proto-check: install  ## fail when generated code is stale, or the protocol is badly written or breaks the last release
 	@$(BIN)/python -m protos.generate --check
+	@$(BIN)/python -m protos.lint
+	@$(BIN)/python -m protos.compatibility
 
 lock: install  ## refresh requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
