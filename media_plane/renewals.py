@@ -175,7 +175,8 @@ class Renewals:
             return
         if self._leg is None:
             return
-        cause = self._policy.due(now_ns, pause=self._pause())
+        answering = self._talk.conversation.turns.generating
+        cause = self._policy.due(now_ns, pause=self._pause(), answering=answering)
         if cause is not None:
             self._begin(cause, "", now_ns)
 

@@ -20,6 +20,7 @@ from media_plane.call.histogram import Histogram
 
 _S = 1_000_000_000
 _RESERVE_NS = 2 * _S  # before the service closes: a close, a setup and some patience
+_FINISH_NS = 1_300_000_000  # of that reserve, for an answer to be finished: it takes seconds in all
 _AGE_LOOK_NS = 60 * _S  # before the age limit: as long as goAway usually leaves
 _PROBATION_NS = 5 * _S  # a session that ends sooner was refused what it was given, or does not work
 _BACKOFF_NS = 250_000_000
@@ -163,11 +164,14 @@ class Continuity:
 
     # -- when --
 
-    def due(self, now_ns: int, *, pause: bool) -> Cause | None:
-        """Whether the session is to be renewed now. `pause`: nobody speaks or is about to be answered."""
+    def due(self, now_ns: int, *, pause: bool, answering: bool = False) -> Cause | None:
+        """Whether the session is to be renewed now. `pause`: nobody speaks or is about to be answered;
+        `answering`: an answer would break off."""
         if self.under_way or now_ns < self.looks_from_ns:
             return None
-        if now_ns >= self._deadline_ns or (pause and (self.settled or not self.handle)):
+        if now_ns >= self._deadline_ns + _FINISH_NS * answering or (
+            pause and (self.settled or not self.handle)
+        ):
             return self._cause
         return None
 

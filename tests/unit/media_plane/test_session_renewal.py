@@ -268,7 +268,7 @@ def test_go_away_is_obeyed_in_time_even_in_the_middle_of_an_answer() -> None:
     for _ in range(6):
         call.tick(1000)
     assert call.opener.orders == []
-    for _ in range(2):
+    for _ in range(4):
         call.tick(1000)
     assert len(call.opener.orders) == 1
 

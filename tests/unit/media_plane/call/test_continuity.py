@@ -48,6 +48,14 @@ def test_go_away_is_obeyed_in_a_pause_or_at_the_last_moment(
     assert (made.due(told + int(after_s * S), pause=pause) is Cause.GO_AWAY) is due
 
 
+def test_an_answer_that_is_nearly_there_is_waited_for() -> None:
+    made = with_handle()
+    made.go_away(10_000, START)
+    assert made.due(START + 9 * S, pause=False, answering=True) is None
+    assert made.due(START + 9 * S, pause=False) is Cause.GO_AWAY
+    assert made.due(START + 9_300 * MS, pause=False, answering=True) is Cause.GO_AWAY
+
+
 def test_without_any_handle_a_pause_is_enough() -> None:
     made = policy()
     made.go_away(60_000, START)
