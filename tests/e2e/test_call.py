@@ -103,8 +103,12 @@ async def test_a_conversation_is_heard_on_both_sides_and_kept(stack: Stack, clie
     state = (await get(client, f"/calls/{workflow_id}")).json()
     assert (state["status"], state["transcript_count"]) == ("completed", len(result["transcript"]))
     temporal = await TemporalClient.connect(stack.endpoints["temporal"])
-    execution = await temporal.get_workflow_handle(workflow_id).describe()
-    assert execution.status is WorkflowExecutionStatus.COMPLETED
+
+    async def completed() -> bool:  # the result can be read a moment before the workflow is done
+        execution = await temporal.get_workflow_handle(workflow_id).describe()
+        return execution.status is WorkflowExecutionStatus.COMPLETED
+
+    await eventually(completed)
     twiml = await signed_twiml(stack, client, workflow_id)
     assert twiml == '<?xml version="1.0" encoding="UTF-8"?><Response><Hangup /></Response>'
 
