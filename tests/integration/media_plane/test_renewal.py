@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from bench.sim.gemini.faults import Fault
 from bench.sim.gemini.server import Simulator
 from media_plane.call.continuity import Cause, Outcome
 from media_plane.rpc import handles
+from protos.voiceplane.media.v1 import media_pb2 as pb
 from tests.support.eventually import eventually
 from tests.support.media_peers import NOWHERE, Plane, media_plane
 from tests.support.stack import Servers
@@ -56,7 +58,7 @@ def outcomes(plane: Plane) -> dict[tuple[Cause, Outcome], int]:
 
 async def test_go_away_every_few_seconds_is_heard_by_nobody() -> None:
     async with planes(go_away_s=4, gemini_pool_max=4, gemini_pool_socket_age_s=1.5) as (simulator, plane):
-        found = await talk(simulator, plane, 8)
+        found = await talk(simulator, plane, 6)
         nothing_was_lost(found)
         assert outcomes(plane)[Cause.GO_AWAY, Outcome.RESUMED] >= 1
         assert max(gap for question in found.questions for gap in [0.0, *question.gaps_ms]) < 200
@@ -109,16 +111,15 @@ async def test_handles_are_in_redis_while_the_call_lives(
 ) -> None:
     monkeypatch.setattr(handles, "GATHER_S", 0.05)
     async with (
-        planes(redis_url=servers.redis_url) as (simulator, plane),
+        planes(redis_url=servers.redis_url) as (_, plane),
         Redis.from_url(servers.redis_url) as redis,
     ):
-        talking = asyncio.create_task(talk(simulator, plane, 1))
-        sessions = await eventually(lambda: plane.server.node.sessions)
-        workflow_id = sessions[0].config.workflow_id
+        workflow_id = f"call-{uuid.uuid4()}"
+        await plane.prepare(workflow_id)
         assert await eventually(lambda: handles.read(redis, workflow_id))
         assert (await handles.read(redis, workflow_id)).startswith("Cih")
         assert 0 < await redis.ttl(handles.key(workflow_id)) <= 7200
-        await talking
+        await plane.stub.EndCall(pb.EndCallRequest(workflow_id=workflow_id))
         assert await eventually(lambda: _gone(redis, workflow_id))
 
 
