@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import grpc
 import psycopg
@@ -16,6 +19,7 @@ from redis.asyncio import Redis
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from control_plane.adapters.pacing import RedisPacer
 from protos.voiceplane.calls.v1 import calls_pb2 as pb
 from protos.voiceplane.calls.v1.calls_pb2_grpc import CallServiceStub
 from tests.support.control import NEW_CALL, Control, control_settings, running_control
@@ -133,6 +137,28 @@ async def test_a_start_that_fails_gives_its_place_back(servers: Servers) -> None
         codes = [(await ask(control)).status_code for _ in range(3)]
         assert codes == [503, 503, 503]
         assert (await control.http.get("/dialing")).json()["usage"]["today"] == 0
+
+
+async def test_in_the_callees_night_the_refusal_says_when_it_is_over(servers: Servers) -> None:
+    now = datetime.now(ZoneInfo("America/Los_Angeles"))
+    window = f"{now - timedelta(minutes=5):%H:%M}-{now + timedelta(minutes=30):%H:%M}"
+    async with running_control(strict(servers, dialing_quiet_hours=window)) as control:
+        response = await ask(control, "+14155550100")
+    assert (response.status_code, response.json()["code"]) == (429, "QUIET_HOURS")
+    assert 28 * 60 <= int(response.headers["retry-after"]) <= 30 * 60
+
+
+async def test_a_line_of_calls_that_is_too_long_is_not_joined(servers: Servers) -> None:
+    settings = strict(servers)
+    async with (
+        Redis.from_url(settings.redis_dsn) as redis,
+        running_control(settings) as control,
+    ):
+        pacer = RedisPacer(redis, settings.twilio_account_sid, settings.twilio_cps)
+        await pacer.hold(int(time.time() * 1000), 160_000)
+        response = await ask(control)
+    assert (response.status_code, response.json()["code"]) == (429, "QUEUE_FULL")
+    assert 50 <= int(response.headers["retry-after"]) <= 60
 
 
 async def test_the_kill_switch_refuses_every_call_at_once_until_it_is_lifted(american: Control) -> None:
