@@ -7,18 +7,22 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 from redis.asyncio import Redis
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import Worker
 
 from control_plane.adapters import redis_client
 from control_plane.adapters.idempotency import KEPT_S, RedisIdempotencyKeys
 from control_plane.domain.calls import NewCall
 from control_plane.errors import IdempotencyConflict
+from control_plane.service import handlers
 from control_plane.service.once import Once, digest
 from control_plane.settings import Settings
 from protos.voiceplane.calls.v1 import calls_pb2 as pb
 from protos.voiceplane.calls.v1.calls_pb2_grpc import CallServiceStub
-from tests.support.control import NEW_CALL, Control, new_workflow_id
+from tests.support.control import NEW_CALL, Control, control_settings, new_workflow_id, running_control
+from tests.support.relay import Relay
+from tests.support.stack import Servers
+from workflows.contracts import CallParams
 
 
 def new_key() -> str:
@@ -127,3 +131,70 @@ async def test_a_call_somebody_was_told_of_is_not_given_up_and_one_given_up_has_
     assert await once.started(second, "run-2")
     assert not await once.give_up(second)
     assert (await once.reserve(request, first)).run_id == "run-2"
+
+
+@pytest.fixture
+async def lossy(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Control, Relay]]:
+    """A control plane whose way to Temporal can be an outage."""
+    monkeypatch.setattr(handlers, "TAKEN_OVER_S", 1.0)
+    async with Relay(servers.temporal_host) as relay:
+        settings = control_settings(servers, temporal_host=f"127.0.0.1:{relay.port}")
+        async with running_control(settings) as control:
+            yield control, relay
+
+
+async def test_a_request_sent_again_after_an_outage_makes_the_call_it_began(
+    lossy: tuple[Control, Relay], temporal: Client, worker: Worker
+) -> None:
+    control, relay = lossy
+    headers = {"Idempotency-Key": new_key()}
+    relay.refuse()
+    refused = await control.http.post("/calls", json=NEW_CALL, headers=headers)
+    relay.accept()
+
+    created = await control.http.post("/calls", json=NEW_CALL, headers=headers)
+
+    assert (refused.status_code, created.status_code) == (503, 201)
+    await temporal.get_workflow_handle(created.json()["workflow_id"]).signal("terminate", {"reason": ""})
+
+
+async def test_a_start_whose_answer_was_lost_is_found_by_its_key_and_not_undone(
+    lossy: tuple[Control, Relay], temporal: Client, worker: Worker, redis: Redis
+) -> None:
+    control, relay = lossy
+    headers = {"Idempotency-Key": new_key()}
+    await control.http.post("/calls", json=NEW_CALL)  # a connection that is open
+    before = set(await redis.keys("session:*"))
+    relay.swallow_answers()
+    refused = await control.http.post("/calls", json=NEW_CALL, headers=headers)
+    [begun] = set(await redis.keys("session:*")) - before
+    relay.refuse()
+    relay.accept()
+
+    created = await control.http.post("/calls", json=NEW_CALL, headers=headers)
+
+    assert (refused.status_code, created.status_code) == (503, 201)
+    workflow_id = created.json()["workflow_id"]
+    assert begun == f"session:{workflow_id}"
+    await asyncio.sleep(1.5 * handlers.TAKEN_OVER_S)  # the undoing has had its chance
+    handle = temporal.get_workflow_handle(workflow_id)
+    assert await handle.query("params", result_type=CallParams)
+    assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+    await handle.signal("terminate", {"reason": ""})
+
+
+async def test_a_start_whose_answer_was_lost_and_that_nobody_asks_for_again_is_undone(
+    lossy: tuple[Control, Relay], temporal: Client, worker: Worker, redis: Redis
+) -> None:
+    control, relay = lossy
+    await control.http.post("/calls", json=NEW_CALL)
+    before = set(await redis.keys("session:*"))
+    relay.swallow_answers()
+    await control.http.post("/calls", json=NEW_CALL, headers={"Idempotency-Key": new_key()})
+    [begun] = set(await redis.keys("session:*")) - before
+    relay.refuse()
+    relay.accept()
+
+    handle = temporal.get_workflow_handle(begun.removeprefix("session:"))
+
+    assert await handle.result() == ["its start was answered with 503"]
