@@ -23,7 +23,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -303,7 +303,7 @@ def main() -> int:
     print(f"{'ok' if met else 'MISSED'}, in {monotonic() - began:.0f} s")
     if options.out is not None:
         found = {"about": about, "stalls": rows, "healthy": healthy, "met": met}
-        cells = [asdict(cell) for cell in stalls + well]
+        cells = [vars(cell) | {"recovered": dict(cell.recovered)} for cell in stalls + well]
         options.out.write_text(json.dumps(found | {"cells": cells}, indent=1) + "\n")
     return 0 if met else 1
 

@@ -61,6 +61,15 @@ class Line:
         before = len(self.caller.heard)
         await self.caller.until(lambda: len(self.caller.heard) >= before + 8 * ms, within_s)
 
+    async def talks_once(self) -> None:
+        """A turn of either side, to its end, which the next session's handle remembers."""
+        self.speak()
+        await self.hears(500)
+        found = self.plane.server.node.find(self.workflow_id)
+        assert found is not None
+        turns = found[0]._turns
+        await eventually(lambda: turns.current is None)
+
     async def comes(self, cause: Cause, rung: Rung, outcome: Outcome) -> None:
         await eventually(lambda: self.counts.rungs[cause, rung, outcome])
 
@@ -127,8 +136,7 @@ async def test_a_function_s_answer_that_is_not_used_is_brought_to_mind() -> None
 
 async def test_a_session_that_is_dead_is_resumed_and_the_caller_need_not_say_it_again() -> None:
     async with line() as call:
-        call.speak()
-        await call.hears(500)
+        await call.talks_once()
         call.arm(fault="no_reply", turns=EVER_SINCE)
         call.speak()
         await call.comes(Cause.NO_REPLY, Rung.RESUME, Outcome.RECOVERED)
@@ -142,8 +150,7 @@ async def test_a_session_that_is_dead_is_resumed_and_the_caller_need_not_say_it_
 
 async def test_a_memory_that_is_dead_is_left_behind() -> None:
     async with line() as call:
-        call.speak()
-        await call.hears(500)
+        await call.talks_once()
         call.arm(fault="no_reply", turns=EVER_SINCE)
         call.arm("next", fault="no_reply", turns=EVER_SINCE)
         call.speak()
