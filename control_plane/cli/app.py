@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from control_plane.cli import db, dialing, dnc, keys, numbers
+from control_plane.cli import calls, db, dialing, dnc, keys, numbers
 from control_plane.devstack.options import GeminiMode, StackOptions
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Phone calls joined to the Gemini Live API.",
 )
+app.add_typer(calls.app, name="calls")
 app.add_typer(db.app, name="db")
 app.add_typer(dialing.app, name="dialing")
 app.add_typer(dnc.app, name="dnc")

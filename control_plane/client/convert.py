@@ -28,6 +28,9 @@ def new_call(call: models.NewCall, idempotency_key: str) -> pb.CreateCallRequest
         idempotency_key=idempotency_key,
         tools_json=json.dumps(call.tools) if call.tools else "",
         agent=ParseDict(call.agent, AgentSettings()) if call.agent else None,
+        agent_name=call.agent_name,
+        agent_version=call.agent_version,
+        variables=call.variables,
     )
 
 

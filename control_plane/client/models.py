@@ -33,16 +33,22 @@ class CallStatus(StrEnum):
 
 @dataclass(frozen=True)
 class NewCall:
-    """A call to make. `tools`: functions the agent may call (docs/tools.md); `agent`: what the call asks of
-    its model (docs/models.md); both as the REST API has them."""
+    """A call to make, of a stored agent (`agent_name`, docs/agents.md) or of a prompt of its own.
+
+    `tools`: functions the agent may call (docs/tools.md); `agent`: what the call asks of its model
+    (docs/models.md); both as the REST API has them.
+    """
 
     phone_number: str  # E.164
-    system_prompt: str
+    system_prompt: str = ""  # a stored agent has its own
     greeting: str = ""
     greeting_mode: str = ""  # immediate, after_hello or none
     max_duration_seconds: int = 0  # 0: 1800
     tools: list[dict[str, Any]] = field(default_factory=list)
     agent: dict[str, Any] = field(default_factory=dict)
+    agent_name: str = ""
+    agent_version: int = 0  # 0: the latest
+    variables: dict[str, str] = field(default_factory=dict)  # for the `{{names}}` in the stored agent
 
 
 @dataclass(frozen=True)
