@@ -142,6 +142,8 @@ async def node(name: str, gemini_url: str, redis_url: str, logs: Path, **env: st
         env={
             "GEMINI_BASE_URL": gemini_url,
             "GEMINI_API_KEY": "bench",
+            "TWILIO_AUTH_TOKEN": "",  # whatever .env says: the peers here sign nothing
+            "TWILIO_SHARED_KEY_ID": "",
             "REDIS_URL": redis_url,
             "MEDIA_NODE_ID": name,
             "MEDIA_WS_PORT": "0",

@@ -118,6 +118,8 @@ async def product(
             env={
                 "GEMINI_BASE_URL": gemini_url,
                 "GEMINI_API_KEY": "bench",
+                "TWILIO_AUTH_TOKEN": "",  # whatever .env says: the peers here sign nothing
+                "TWILIO_SHARED_KEY_ID": "",
                 "REDIS_URL": f"redis://127.0.0.1:{redis.port}/0",
                 "MEDIA_WS_PORT": str(ws),
                 "MEDIA_GRPC_PORT": str(rpc),

@@ -31,7 +31,11 @@ ENVIRONMENT = {
 
 def environment(**settings: str) -> dict[str, str]:
     """`settings` over ENVIRONMENT over what this process has that is no setting of a media node."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MEDIA_", "GEMINI_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MEDIA_", "GEMINI_", "TWILIO_"))
+    }
     return kept | ENVIRONMENT | settings
 
 
