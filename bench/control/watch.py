@@ -1,7 +1,7 @@
 """`python -m bench.control.watch`: what a watched call costs the control plane.
 
 The control plane's process runs in a stack of its own; its calls are event streams in Redis, written at a
-talking call's pace, so that nothing else takes its time. Each call is watched over gRPC. Prints a JSON object:
+talking call's pace, so that nothing else takes its time. Each call is watched over gRPC. Prints JSON:
 CPU milliseconds of the control plane for each call-second watched, and from an event's writing to its coming.
 """
 
