@@ -30,7 +30,6 @@ from control_plane.service.ports import (
     EventLog,
     MediaNode,
     Session,
-    SessionStore,
     ToolDeclarations,
 )
 from workflows import metrics
@@ -65,8 +64,6 @@ class Ports(LinePorts, WebhookPorts, Protocol):
 
     @property
     def calls(self) -> CallRepository: ...
-    @property
-    def sessions(self) -> SessionStore: ...
     @property
     def events(self) -> EventLog: ...
     @property

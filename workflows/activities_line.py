@@ -10,11 +10,13 @@ from temporalio.exceptions import ApplicationError
 from control_plane.domain import twiml
 from control_plane.errors import CallNotLive, DialAmbiguous, DialRefused, PolicyRefused
 from control_plane.service.dialing import Admission, Ask
-from control_plane.service.ports import LineNodes, Telephony
+from control_plane.service.ports import LineNodes, SessionStore, Telephony
 from workflows.contracts import ERRORS, CallPerson, Dialed, ExpectedStream, ExpectStream, Steer, TellAgent
 
 
 class LinePorts(Protocol):
+    @property
+    def sessions(self) -> SessionStore: ...
     @property
     def nodes(self) -> LineNodes: ...
     @property
@@ -50,6 +52,8 @@ class LineActivities:
         elif request.message:
             document = twiml.message(request.message)
         elif request.dial_to:
+            # Where the caller goes when nobody answers, there before Twilio can ask.
+            await self._ports.sessions.update(request.workflow_id, stream_url=request.stream_url)
             caller_id = request.own_number or self._ports.own_number
             document = twiml.dial(hooks, request.dial_to, caller_id, request.timeout_s, request.transfer)
         else:

@@ -285,7 +285,7 @@ class Steer:
     message: str = ""
     dial_to: str = ""
     room: str = ""
-    stream_url: str = ""  # with keys: where the stream goes afterwards
+    stream_url: str = ""  # with keys and dial_to: where the stream goes afterwards
     stream: int = 0  # with keys: how many streams this call has had, to tell their ends apart
     transfer: int = 0  # with dial_to and room: which of the call's transfers it is
     timeout_s: int = 0  # with dial_to: for how long it rings

@@ -24,6 +24,7 @@ ANSWERED_BY = frozenset(
         *("machine_end_beep", "machine_end_silence", "machine_end_other"),
     )
 )
+AFTER_TRANSFERS = 1000  # numbers of streams that come back: beyond those that keys have
 TAKES = "1"  # the key by which a person takes the call
 _NOT_REACHED = frozenset(("busy", "no-answer", "failed", "canceled"))
 
@@ -88,7 +89,8 @@ def new_router(
         if session is None:
             return answer(documents.hang_up(), "hangup")
         hooks = Hooks(base_url, workflow_id)
-        return answer(documents.connect(hooks, session.stream_url, 1000 + transfer), "connect")
+        stream = AFTER_TRANSFERS + transfer
+        return answer(documents.connect(hooks, session.stream_url, stream), "connect")
 
     @router.post("/transfer/{workflow_id}/{transfer}/leg", status_code=204, response_class=Response)
     async def leg(workflow_id: str, transfer: int, request: Request) -> Response:
