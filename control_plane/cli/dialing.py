@@ -11,7 +11,7 @@ import typer
 from control_plane.cli.policy_session import asker, run
 
 if TYPE_CHECKING:
-    from control_plane.service.dialing_rules import DialingRules
+    from control_plane.service.dialing_rules import DialingRules, DialingStatus
 
 app = typer.Typer(no_args_is_help=True, help="Who may be called: the kill switch, use, refusals.")
 
@@ -43,18 +43,26 @@ def resume() -> None:
 def status(json: Json = False) -> None:
     """The kill switch, the account's use of its caps, and the line of calls that wait for their turn."""
 
-    async def work(rules: DialingRules) -> dict[str, object]:
-        return asdict(await rules.status())
+    async def work(rules: DialingRules) -> DialingStatus:
+        return await rules.status()
 
     found = run(work)
     if json:
-        typer.echo(json_lib.dumps(found))
+        typer.echo(json_lib.dumps(asdict(found)))
         return
-    halted = found["stop"]
-    typer.echo(f"dialing  {'allowed' if halted is None else f'stopped: {halted}'}")
-    typer.echo(f"usage    {found['usage']}")
-    typer.echo(f"caps     {found['caps']}")
-    typer.echo(f"waiting  {found['waiting_s']:.1f} s")
+    stop, usage, caps = found.stop, found.usage, found.caps
+    typer.echo(
+        f"dialing  {'allowed' if stop is None else f'stopped at {stop.at} by {stop.by}: {stop.reason}'}"
+    )
+    typer.echo(
+        f"calls    {usage.concurrent} now{_of(caps.concurrent)}, {usage.today} today{_of(caps.per_day)}"
+    )
+    typer.echo(f"minutes  {usage.seconds_today / 60:.0f} today{_of(caps.minutes_per_day)}")
+    typer.echo(f"waiting  {found.waiting_s:.1f} s")
+
+
+def _of(limit: int | None) -> str:
+    return "" if limit is None else f" of {limit}"
 
 
 @app.command()
