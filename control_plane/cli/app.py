@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from control_plane.cli import calls, db, dialing, dnc, keys, numbers
+from control_plane.cli import agents, calls, db, dialing, dnc, keys, numbers
 from control_plane.devstack.options import GeminiMode, StackOptions
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Phone calls joined to the Gemini Live API.",
 )
+app.add_typer(agents.app, name="agents")
 app.add_typer(calls.app, name="calls")
 app.add_typer(db.app, name="db")
 app.add_typer(dialing.app, name="dialing")
@@ -86,6 +87,17 @@ def status(
     from control_plane.cli.running import show
 
     raise typer.Exit(show(data_dir, as_json=json))
+
+
+@app.command()
+def doctor(
+    data_dir: DataDir = StackOptions.data_dir,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check credentials, account, webhooks, clock, servers and ports; say what to do. 1: one failed."""
+    from control_plane.cli.doctor import run
+
+    raise typer.Exit(run(data_dir, as_json=json))
 
 
 @app.command()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from control_plane.client import ApiError, Client
 
 _P = ParamSpec("_P")
+TIMEOUT_S = 10.0
 _TLS = "https://"
 _UNSAFE = frozenset({"Cc", "Zl", "Zp"})
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -67,16 +68,30 @@ class Remote:
 
         return Client(self.target, api_key=self.api_key, credentials=self._credentials())
 
-    def channel(self) -> grpc.Channel:
-        """For the services that `Client` does not know."""
+    @contextmanager
+    def agents(self) -> Iterator[Callable[[str, Any], Any]]:
+        """Sends a request to a method of AgentService; raises ApiError."""
         import grpc
 
-        from control_plane.client.requests import CHANNEL_OPTIONS
+        from control_plane.client import ApiError, requests
+        from protos.voiceplane.agents.v1.agent_service_pb2_grpc import AgentServiceStub
 
-        credentials = self._credentials()
+        credentials, options = self._credentials(), requests.CHANNEL_OPTIONS
         if credentials is None:
-            return grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
-        return grpc.secure_channel(self.target, credentials, options=CHANNEL_OPTIONS)
+            channel = grpc.insecure_channel(self.target, options=options)
+        else:
+            channel = grpc.secure_channel(self.target, credentials, options=options)
+        with channel:
+            stub = AgentServiceStub(channel)
+
+            def send(method: str, request: Any) -> Any:
+                try:
+                    metadata = requests.metadata(self.api_key)
+                    return getattr(stub, method)(request, metadata=metadata, timeout=TIMEOUT_S)
+                except grpc.RpcError as failure:
+                    raise ApiError.of(failure) from failure
+
+            yield send
 
     def print_json(self, value: object) -> None:
         typer.echo(json_lib.dumps(value, ensure_ascii=False))

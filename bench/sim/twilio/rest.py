@@ -28,6 +28,8 @@ def rest_app(world: World) -> web.Application:
     app = web.Application(middlewares=[_errors_as_json])
     app.add_routes(
         [
+            web.get(f"{_ACCOUNT}.json", api.account),
+            web.get(f"{_ACCOUNT}/IncomingPhoneNumbers.json", api.numbers),
             web.post(f"{_ACCOUNT}/Calls.json", api.create),
             web.get(f"{_ACCOUNT}/Calls.json", api.list_calls),
             web.get(f"{_ACCOUNT}/Calls/{{sid}}.json", api.fetch),
@@ -52,6 +54,25 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
 class _Rest:
     def __init__(self, world: World) -> None:
         self._world = world
+
+    async def account(self, request: web.Request) -> web.StreamResponse:
+        self._authorise(request, "account")
+        sid = self._world.config.account_sid
+        return web.json_response(
+            {"sid": sid, "status": "active", "type": "Full", "friendly_name": "simulated"}
+        )
+
+    async def numbers(self, request: web.Request) -> web.StreamResponse:
+        """The one that the account has; `PhoneNumber` filters, by its whole length."""
+        self._authorise(request, "numbers")
+        config = self._world.config
+        shown = request.query.get("PhoneNumber", config.number) == config.number
+        number = {
+            "phone_number": config.number,
+            "voice_url": config.voice_url,
+            "capabilities": {"voice": True, "sms": False, "mms": False},
+        }
+        return web.json_response({"incoming_phone_numbers": [number] if shown else []})
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         self._authorise(request, "create")
