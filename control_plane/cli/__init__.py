@@ -1,4 +1,4 @@
-"""The command line: `voiceplane up | down | status | db | keys | media | control | worker | demo | bench`."""
+"""The command line: `voiceplane --help` lists its commands, docs/cli.md explains those of a running service."""
 
 from __future__ import annotations
 

@@ -88,6 +88,10 @@ def _settings(environment: Mapping[str, str]) -> Settings:
         usage(f"{str(first['loc'][0]).upper()}: {first['msg']}")
 
 
+def _sentences(finding: Finding) -> str:
+    return f"{finding.found.rstrip('.')}. {finding.advice}" if finding.advice else finding.found
+
+
 def _print(findings: list[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -96,5 +100,5 @@ def _print(findings: list[Finding]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for each in findings:
         level = Text(each.level.upper(), _COLOURS[each.level])
-        table.add_row(level, each.check, plain(f"{each.found}. {each.advice}" if each.advice else each.found))
+        table.add_row(level, each.check, plain(_sentences(each)))
     Console(soft_wrap=True, markup=False, highlight=False).print(table)
