@@ -1,4 +1,4 @@
-"""The command line: `voiceplane --help` lists its commands, docs/cli.md explains those of a running service."""
+"""The command line: `voiceplane --help` lists its commands, docs/cli.md explains those about calls."""
 
 from __future__ import annotations
 
