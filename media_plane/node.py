@@ -26,7 +26,7 @@ from media_plane.stall_plan import StallPlan
 from media_plane.totals import total
 from media_plane.turn_taking import detection, hold_knobs, includes_all_input
 from media_plane.wire.events import CallEvent, EndReason, MediaSummary
-from media_plane.wire.gemini_notes import Telling, telling
+from media_plane.wire.gemini_notes import Telling, telling, tells_heard
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings, TurnSettings
 
 log = structlog.get_logger(__name__)
@@ -246,7 +246,8 @@ class Node:
             all_input = includes_all_input(turns)
             gate = self.listener.gate(found, self._codecs.uplink_rate, all_input=all_input)
         reopener = self.renewals.call(request.workflow_id, self.pool) if self.renewals is not None else None
-        told = telling(request.model, manual=gate is not None) if self._tells_heard else Telling.NEVER
+        tells = self._tells_heard and tells_heard(request.settings)
+        told = telling(request.model, manual=gate is not None) if tells else Telling.NEVER
         session = CallSession(
             CallConfig(
                 workflow_id=request.workflow_id,

@@ -99,6 +99,11 @@ class Agent(_Strict):
     )
     turns: Turns = Turns()
     stalls: Stalls = Stalls()
+    tell_heard: bool | None = Field(
+        default=None,
+        description="the model is told what the caller did not hear of an answer that was cut off; null: if "
+        "it takes it (docs/heard.md)",
+    )
 
     def settings(self) -> AgentSettings:
         return ParseDict(self.model_dump(exclude_defaults=True, exclude_none=True), AgentSettings())

@@ -11,6 +11,7 @@ import json
 from enum import Enum
 
 from protos.gemini.models import ClientContent, known
+from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 
 _LONGEST = (
     240  # characters quoted of either part: the model has the whole in its memory, this finds the place
@@ -36,6 +37,11 @@ def telling(model: str, *, manual: bool = False) -> Telling:
     if found is not None and found.client_content is ClientContent.ANY_TIME:
         return Telling.CLIENT_CONTENT
     return Telling.NEVER
+
+
+def tells_heard(settings: AgentSettings | None) -> bool:
+    """Whether a call's settings let its model be told what was heard; unless they say no, they do."""
+    return settings is None or not settings.HasField("tell_heard") or settings.tell_heard
 
 
 def heard_note(heard: str, unheard: str, heard_ms: int, how: Telling) -> bytes | None:

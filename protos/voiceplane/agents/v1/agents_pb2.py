@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(protos/voiceplane/agents/v1/agents.proto\x12\x14voiceplane.agents.v1\"\xf0\x04\n\rAgentSettings\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05voice\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11max_output_tokens\x18\x06 \x01(\rH\x02\x88\x01\x01\x12I\n\x0ethinking_level\x18\x07 \x01(\x0e\x32\x31.voiceplane.agents.v1.AgentSettings.ThinkingLevel\x12\x1c\n\x0fthinking_budget\x18\x08 \x01(\x05H\x03\x88\x01\x01\x12\x1d\n\x10\x61\x66\x66\x65\x63tive_dialog\x18\t \x01(\x08H\x04\x88\x01\x01\x12\x1c\n\x0fproactive_audio\x18\n \x01(\x08H\x05\x88\x01\x01\x12\x31\n\x05turns\x18\x0b \x01(\x0b\x32\".voiceplane.agents.v1.TurnSettings\x12\x33\n\x06stalls\x18\x0c \x01(\x0b\x32#.voiceplane.agents.v1.StallSettings\"f\n\rThinkingLevel\x12\x1e\n\x1aTHINKING_LEVEL_UNSPECIFIED\x10\x00\x12\x0b\n\x07MINIMAL\x10\x01\x12\x07\n\x03LOW\x10\x02\x12\n\n\x06MEDIUM\x10\x03\x12\x08\n\x04HIGH\x10\x04\x12\t\n\x05XHIGH\x10\x05\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x14\n\x12_max_output_tokensB\x12\n\x10_thinking_budgetB\x13\n\x11_affective_dialogB\x12\n\x10_proactive_audio\"\xbf\t\n\x0cTurnSettings\x12\x35\n\x04mode\x18\x01 \x01(\x0e\x32\'.voiceplane.agents.v1.TurnSettings.Mode\x12N\n\x11start_sensitivity\x18\x02 \x01(\x0e\x32\x33.voiceplane.agents.v1.TurnSettings.StartSensitivity\x12J\n\x0f\x65nd_sensitivity\x18\x03 \x01(\x0e\x32\x31.voiceplane.agents.v1.TurnSettings.EndSensitivity\x12\x1e\n\x11prefix_padding_ms\x18\x04 \x01(\rH\x00\x88\x01\x01\x12 \n\x13silence_duration_ms\x18\x05 \x01(\rH\x01\x88\x01\x01\x12N\n\x11\x61\x63tivity_handling\x18\x06 \x01(\x0e\x32\x33.voiceplane.agents.v1.TurnSettings.ActivityHandling\x12\x46\n\rturn_coverage\x18\x07 \x01(\x0e\x32/.voiceplane.agents.v1.TurnSettings.TurnCoverage\x12\x1d\n\x10speech_threshold\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x1a\n\rspeech_pad_ms\x18\t \x01(\rH\x03\x88\x01\x01\x12\x1a\n\rhold_after_ms\x18\n \x01(\rH\x04\x88\x01\x01\x12\x1c\n\x0fhold_timeout_ms\x18\x0b \x01(\rH\x05\x88\x01\x01\"2\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x08\n\x04\x41UTO\x10\x01\x12\n\n\x06MANUAL\x10\x02\"l\n\x10StartSensitivity\x12!\n\x1dSTART_SENSITIVITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16START_SENSITIVITY_HIGH\x10\x01\x12\x19\n\x15START_SENSITIVITY_LOW\x10\x02\"d\n\x0e\x45ndSensitivity\x12\x1f\n\x1b\x45ND_SENSITIVITY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45ND_SENSITIVITY_HIGH\x10\x01\x12\x17\n\x13\x45ND_SENSITIVITY_LOW\x10\x02\"l\n\x10\x41\x63tivityHandling\x12!\n\x1d\x41\x43TIVITY_HANDLING_UNSPECIFIED\x10\x00\x12 \n\x1cSTART_OF_ACTIVITY_INTERRUPTS\x10\x01\x12\x13\n\x0fNO_INTERRUPTION\x10\x02\"\x9b\x01\n\x0cTurnCoverage\x12\x1d\n\x19TURN_COVERAGE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bTURN_INCLUDES_ONLY_ACTIVITY\x10\x01\x12\x1b\n\x17TURN_INCLUDES_ALL_INPUT\x10\x02\x12.\n*TURN_INCLUDES_AUDIO_ACTIVITY_AND_ALL_VIDEO\x10\x03\x42\x14\n\x12_prefix_padding_msB\x16\n\x14_silence_duration_msB\x13\n\x11_speech_thresholdB\x10\n\x0e_speech_pad_msB\x10\n\x0e_hold_after_msB\x12\n\x10_hold_timeout_ms\"\xc5\x01\n\rStallSettings\x12\x12\n\x05watch\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x13\n\x0bwait_min_ms\x18\x02 \x01(\r\x12\x13\n\x0bwait_max_ms\x18\x03 \x01(\r\x12\x36\n\x04then\x18\x04 \x01(\x0e\x32(.voiceplane.agents.v1.StallSettings.Then\"4\n\x04Then\x12\x14\n\x10THEN_UNSPECIFIED\x10\x00\x12\x08\n\x04WAIT\x10\x01\x12\x0c\n\x08\x45ND_CALL\x10\x02\x42\x08\n\x06_watchb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(protos/voiceplane/agents/v1/agents.proto\x12\x14voiceplane.agents.v1\"\x98\x05\n\rAgentSettings\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05voice\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11max_output_tokens\x18\x06 \x01(\rH\x02\x88\x01\x01\x12I\n\x0ethinking_level\x18\x07 \x01(\x0e\x32\x31.voiceplane.agents.v1.AgentSettings.ThinkingLevel\x12\x1c\n\x0fthinking_budget\x18\x08 \x01(\x05H\x03\x88\x01\x01\x12\x1d\n\x10\x61\x66\x66\x65\x63tive_dialog\x18\t \x01(\x08H\x04\x88\x01\x01\x12\x1c\n\x0fproactive_audio\x18\n \x01(\x08H\x05\x88\x01\x01\x12\x31\n\x05turns\x18\x0b \x01(\x0b\x32\".voiceplane.agents.v1.TurnSettings\x12\x33\n\x06stalls\x18\x0c \x01(\x0b\x32#.voiceplane.agents.v1.StallSettings\x12\x17\n\ntell_heard\x18\r \x01(\x08H\x06\x88\x01\x01\"f\n\rThinkingLevel\x12\x1e\n\x1aTHINKING_LEVEL_UNSPECIFIED\x10\x00\x12\x0b\n\x07MINIMAL\x10\x01\x12\x07\n\x03LOW\x10\x02\x12\n\n\x06MEDIUM\x10\x03\x12\x08\n\x04HIGH\x10\x04\x12\t\n\x05XHIGH\x10\x05\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x14\n\x12_max_output_tokensB\x12\n\x10_thinking_budgetB\x13\n\x11_affective_dialogB\x12\n\x10_proactive_audioB\r\n\x0b_tell_heard\"\xbf\t\n\x0cTurnSettings\x12\x35\n\x04mode\x18\x01 \x01(\x0e\x32\'.voiceplane.agents.v1.TurnSettings.Mode\x12N\n\x11start_sensitivity\x18\x02 \x01(\x0e\x32\x33.voiceplane.agents.v1.TurnSettings.StartSensitivity\x12J\n\x0f\x65nd_sensitivity\x18\x03 \x01(\x0e\x32\x31.voiceplane.agents.v1.TurnSettings.EndSensitivity\x12\x1e\n\x11prefix_padding_ms\x18\x04 \x01(\rH\x00\x88\x01\x01\x12 \n\x13silence_duration_ms\x18\x05 \x01(\rH\x01\x88\x01\x01\x12N\n\x11\x61\x63tivity_handling\x18\x06 \x01(\x0e\x32\x33.voiceplane.agents.v1.TurnSettings.ActivityHandling\x12\x46\n\rturn_coverage\x18\x07 \x01(\x0e\x32/.voiceplane.agents.v1.TurnSettings.TurnCoverage\x12\x1d\n\x10speech_threshold\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x1a\n\rspeech_pad_ms\x18\t \x01(\rH\x03\x88\x01\x01\x12\x1a\n\rhold_after_ms\x18\n \x01(\rH\x04\x88\x01\x01\x12\x1c\n\x0fhold_timeout_ms\x18\x0b \x01(\rH\x05\x88\x01\x01\"2\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x08\n\x04\x41UTO\x10\x01\x12\n\n\x06MANUAL\x10\x02\"l\n\x10StartSensitivity\x12!\n\x1dSTART_SENSITIVITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16START_SENSITIVITY_HIGH\x10\x01\x12\x19\n\x15START_SENSITIVITY_LOW\x10\x02\"d\n\x0e\x45ndSensitivity\x12\x1f\n\x1b\x45ND_SENSITIVITY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45ND_SENSITIVITY_HIGH\x10\x01\x12\x17\n\x13\x45ND_SENSITIVITY_LOW\x10\x02\"l\n\x10\x41\x63tivityHandling\x12!\n\x1d\x41\x43TIVITY_HANDLING_UNSPECIFIED\x10\x00\x12 \n\x1cSTART_OF_ACTIVITY_INTERRUPTS\x10\x01\x12\x13\n\x0fNO_INTERRUPTION\x10\x02\"\x9b\x01\n\x0cTurnCoverage\x12\x1d\n\x19TURN_COVERAGE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bTURN_INCLUDES_ONLY_ACTIVITY\x10\x01\x12\x1b\n\x17TURN_INCLUDES_ALL_INPUT\x10\x02\x12.\n*TURN_INCLUDES_AUDIO_ACTIVITY_AND_ALL_VIDEO\x10\x03\x42\x14\n\x12_prefix_padding_msB\x16\n\x14_silence_duration_msB\x13\n\x11_speech_thresholdB\x10\n\x0e_speech_pad_msB\x10\n\x0e_hold_after_msB\x12\n\x10_hold_timeout_ms\"\xc5\x01\n\rStallSettings\x12\x12\n\x05watch\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x13\n\x0bwait_min_ms\x18\x02 \x01(\r\x12\x13\n\x0bwait_max_ms\x18\x03 \x01(\r\x12\x36\n\x04then\x18\x04 \x01(\x0e\x32(.voiceplane.agents.v1.StallSettings.Then\"4\n\x04Then\x12\x14\n\x10THEN_UNSPECIFIED\x10\x00\x12\x08\n\x04WAIT\x10\x01\x12\x0c\n\x08\x45ND_CALL\x10\x02\x42\x08\n\x06_watchb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,23 +32,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.voiceplane.agents.v1
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AGENTSETTINGS']._serialized_start=67
-  _globals['_AGENTSETTINGS']._serialized_end=691
-  _globals['_AGENTSETTINGS_THINKINGLEVEL']._serialized_start=480
-  _globals['_AGENTSETTINGS_THINKINGLEVEL']._serialized_end=582
-  _globals['_TURNSETTINGS']._serialized_start=694
-  _globals['_TURNSETTINGS']._serialized_end=1909
-  _globals['_TURNSETTINGS_MODE']._serialized_start=1256
-  _globals['_TURNSETTINGS_MODE']._serialized_end=1306
-  _globals['_TURNSETTINGS_STARTSENSITIVITY']._serialized_start=1308
-  _globals['_TURNSETTINGS_STARTSENSITIVITY']._serialized_end=1416
-  _globals['_TURNSETTINGS_ENDSENSITIVITY']._serialized_start=1418
-  _globals['_TURNSETTINGS_ENDSENSITIVITY']._serialized_end=1518
-  _globals['_TURNSETTINGS_ACTIVITYHANDLING']._serialized_start=1520
-  _globals['_TURNSETTINGS_ACTIVITYHANDLING']._serialized_end=1628
-  _globals['_TURNSETTINGS_TURNCOVERAGE']._serialized_start=1631
-  _globals['_TURNSETTINGS_TURNCOVERAGE']._serialized_end=1786
-  _globals['_STALLSETTINGS']._serialized_start=1912
-  _globals['_STALLSETTINGS']._serialized_end=2109
-  _globals['_STALLSETTINGS_THEN']._serialized_start=2047
-  _globals['_STALLSETTINGS_THEN']._serialized_end=2099
+  _globals['_AGENTSETTINGS']._serialized_end=731
+  _globals['_AGENTSETTINGS_THINKINGLEVEL']._serialized_start=505
+  _globals['_AGENTSETTINGS_THINKINGLEVEL']._serialized_end=607
+  _globals['_TURNSETTINGS']._serialized_start=734
+  _globals['_TURNSETTINGS']._serialized_end=1949
+  _globals['_TURNSETTINGS_MODE']._serialized_start=1296
+  _globals['_TURNSETTINGS_MODE']._serialized_end=1346
+  _globals['_TURNSETTINGS_STARTSENSITIVITY']._serialized_start=1348
+  _globals['_TURNSETTINGS_STARTSENSITIVITY']._serialized_end=1456
+  _globals['_TURNSETTINGS_ENDSENSITIVITY']._serialized_start=1458
+  _globals['_TURNSETTINGS_ENDSENSITIVITY']._serialized_end=1558
+  _globals['_TURNSETTINGS_ACTIVITYHANDLING']._serialized_start=1560
+  _globals['_TURNSETTINGS_ACTIVITYHANDLING']._serialized_end=1668
+  _globals['_TURNSETTINGS_TURNCOVERAGE']._serialized_start=1671
+  _globals['_TURNSETTINGS_TURNCOVERAGE']._serialized_end=1826
+  _globals['_STALLSETTINGS']._serialized_start=1952
+  _globals['_STALLSETTINGS']._serialized_end=2149
+  _globals['_STALLSETTINGS_THEN']._serialized_start=2087
+  _globals['_STALLSETTINGS_THEN']._serialized_end=2139
 # @@protoc_insertion_point(module_scope)

@@ -56,6 +56,7 @@ class AgentSettings(_message.Message):
     PROACTIVE_AUDIO_FIELD_NUMBER: _builtins.int
     TURNS_FIELD_NUMBER: _builtins.int
     STALLS_FIELD_NUMBER: _builtins.int
+    TELL_HEARD_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """without `models/`; empty: GEMINI_MODEL"""
     voice: _builtins.str
@@ -75,6 +76,8 @@ class AgentSettings(_message.Message):
     """the voice answers to the caller's mood"""
     proactive_audio: _builtins.bool
     """the model may leave unanswered what isn't said to it"""
+    tell_heard: _builtins.bool
+    """the model is told what the caller did not hear; not set: if it takes it"""
     @_builtins.property
     def turns(self) -> Global___TurnSettings: ...
     @_builtins.property
@@ -94,10 +97,11 @@ class AgentSettings(_message.Message):
         proactive_audio: _builtins.bool | None = ...,
         turns: Global___TurnSettings | None = ...,
         stalls: Global___StallSettings | None = ...,
+        tell_heard: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_affective_dialog", b"_affective_dialog", "_max_output_tokens", b"_max_output_tokens", "_proactive_audio", b"_proactive_audio", "_temperature", b"_temperature", "_thinking_budget", b"_thinking_budget", "_top_p", b"_top_p", "affective_dialog", b"affective_dialog", "max_output_tokens", b"max_output_tokens", "proactive_audio", b"proactive_audio", "stalls", b"stalls", "temperature", b"temperature", "thinking_budget", b"thinking_budget", "top_p", b"top_p", "turns", b"turns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_affective_dialog", b"_affective_dialog", "_max_output_tokens", b"_max_output_tokens", "_proactive_audio", b"_proactive_audio", "_tell_heard", b"_tell_heard", "_temperature", b"_temperature", "_thinking_budget", b"_thinking_budget", "_top_p", b"_top_p", "affective_dialog", b"affective_dialog", "max_output_tokens", b"max_output_tokens", "proactive_audio", b"proactive_audio", "stalls", b"stalls", "tell_heard", b"tell_heard", "temperature", b"temperature", "thinking_budget", b"thinking_budget", "top_p", b"top_p", "turns", b"turns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affective_dialog", b"_affective_dialog", "_max_output_tokens", b"_max_output_tokens", "_proactive_audio", b"_proactive_audio", "_temperature", b"_temperature", "_thinking_budget", b"_thinking_budget", "_top_p", b"_top_p", "affective_dialog", b"affective_dialog", "language", b"language", "max_output_tokens", b"max_output_tokens", "model", b"model", "proactive_audio", b"proactive_audio", "stalls", b"stalls", "temperature", b"temperature", "thinking_budget", b"thinking_budget", "thinking_level", b"thinking_level", "top_p", b"top_p", "turns", b"turns", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_affective_dialog", b"_affective_dialog", "_max_output_tokens", b"_max_output_tokens", "_proactive_audio", b"_proactive_audio", "_tell_heard", b"_tell_heard", "_temperature", b"_temperature", "_thinking_budget", b"_thinking_budget", "_top_p", b"_top_p", "affective_dialog", b"affective_dialog", "language", b"language", "max_output_tokens", b"max_output_tokens", "model", b"model", "proactive_audio", b"proactive_audio", "stalls", b"stalls", "tell_heard", b"tell_heard", "temperature", b"temperature", "thinking_budget", b"thinking_budget", "thinking_level", b"thinking_level", "top_p", b"top_p", "turns", b"turns", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__affective_dialog: _TypeAlias = _typing.Literal["affective_dialog"]  # noqa: Y015
     _WhichOneofArgType__affective_dialog: _TypeAlias = _typing.Literal["_affective_dialog", b"_affective_dialog"]  # noqa: Y015
@@ -105,6 +109,8 @@ class AgentSettings(_message.Message):
     _WhichOneofArgType__max_output_tokens: _TypeAlias = _typing.Literal["_max_output_tokens", b"_max_output_tokens"]  # noqa: Y015
     _WhichOneofReturnType__proactive_audio: _TypeAlias = _typing.Literal["proactive_audio"]  # noqa: Y015
     _WhichOneofArgType__proactive_audio: _TypeAlias = _typing.Literal["_proactive_audio", b"_proactive_audio"]  # noqa: Y015
+    _WhichOneofReturnType__tell_heard: _TypeAlias = _typing.Literal["tell_heard"]  # noqa: Y015
+    _WhichOneofArgType__tell_heard: _TypeAlias = _typing.Literal["_tell_heard", b"_tell_heard"]  # noqa: Y015
     _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
     _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
     _WhichOneofReturnType__thinking_budget: _TypeAlias = _typing.Literal["thinking_budget"]  # noqa: Y015
@@ -117,6 +123,8 @@ class AgentSettings(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_output_tokens) -> _WhichOneofReturnType__max_output_tokens | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__proactive_audio) -> _WhichOneofReturnType__proactive_audio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tell_heard) -> _WhichOneofReturnType__tell_heard | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
     @_typing.overload

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from media_plane.wire.gemini_notes import Telling, heard_note, telling
+from media_plane.wire.gemini_notes import Telling, heard_note, telling, tells_heard
+from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
 
 
 def words(heard: str, unheard: str, heard_ms: int = 3000) -> str:
@@ -75,3 +76,10 @@ def test_such_a_note_is_text_of_the_caller_s_turn() -> None:
     note = heard_note("We are open", "until six.", 1500, Telling.ACTIVITY_TEXT)
     assert note is not None
     assert '"We are open"' in json.loads(note)["realtimeInput"]["text"]
+
+
+def test_models_are_told_unless_the_call_s_settings_say_no() -> None:
+    assert tells_heard(None)
+    assert tells_heard(AgentSettings())
+    assert tells_heard(AgentSettings(tell_heard=True))
+    assert not tells_heard(AgentSettings(tell_heard=False))
