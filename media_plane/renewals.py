@@ -31,7 +31,6 @@ _FRAME = 160  # samples a message of what is said again, as of audio that comes:
 _WARM_UP = 160  # samples before them, for the filter's memory
 # A handle that comes with setupComplete was made before the session was told or heard anything.
 _FIRST_HANDLE_NS = 1_000_000_000
-_MS = 1_000_000
 
 
 class Renewals:
@@ -126,9 +125,7 @@ class Renewals:
         if isinstance(body, TranscriptSegment):
             self._retelling.add(body)
         elif isinstance(body, TurnCompleted) and body.first_audio_ms >= 0:
-            began_ns = self._retelling.start_ns + body.first_audio_ms * 1_000_000
-            if abs(began_ns - self._retelling.void_ns) > _MS:  # else it will be given again
-                self._answered_ns = began_ns
+            self._answered_ns = self._retelling.start_ns + body.first_audio_ms * 1_000_000
 
     def model_says(self, message: gemini.ServerMessage, now_ns: int) -> None:
         """A frame with goAway, a resumption update or usage."""
@@ -282,7 +279,6 @@ class Renewals:
         for message in messages:
             sends.send_text(message)
         self._replay(seam.samples - replay_from, sends, now_ns)
-        self._retelling.handed_over()
         self._anchor = (len(messages), replay_from)
         gap_ns = now_ns - self._lost_ns
         counts.gap.observe(gap_ns // 1000)
@@ -317,7 +313,6 @@ class Renewals:
     def _seam(self, now_ns: int, attempt: Attempt) -> Seam:
         talk, policy = self._talk, self._policy
         turn = talk.conversation.turns.current
-        began_ns = turn.began_ns if turn is not None else 0
         resumed = attempt.how is Renewal.RESUME
         return Seam(
             now_ns=now_ns,
@@ -327,7 +322,7 @@ class Renewals:
             handle_ns=policy.handle_ns if resumed else 0,
             handle_at=self._handle_at if resumed else 0,
             exact=self._exact,
-            answered_ns=max(self._answered_ns, began_ns if began_ns != self._retelling.void_ns else 0),
+            answered_ns=max(self._answered_ns, turn.began_ns if turn is not None else 0),
             unanswered_ns=self._retelling.unanswered_ns(),
         )
 

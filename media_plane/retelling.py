@@ -11,14 +11,12 @@ from dataclasses import replace
 from media_plane.call.alignment import likely_length
 from media_plane.call.continuity import Attempt, Renewal
 from media_plane.call.handover import History, turns
-from media_plane.call.turn import Turn
 from media_plane.renewing import Talk
 from media_plane.wire import gemini, gemini_history
 from media_plane.wire.events import Speaker, TranscriptSegment
 from media_plane.wire.gemini_history import Said
 from protos.gemini.models import ClientContent, known
 
-_BARELY = 4800  # samples of an answer: 0.6 s
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)]*\s*$")
 
 
@@ -26,25 +24,13 @@ class Retelling:
     """`broke_off`: the old session ended in the middle of an answer. `start_ns`: the stream's start; 0: not
     yet."""
 
-    __slots__ = (
-        "_again_ns",
-        "_asked_at",
-        "_history",
-        "_model",
-        "_partial",
-        "_talk",
-        "broke_off",
-        "start_ns",
-        "void_ns",
-    )
+    __slots__ = ("_asked_at", "_history", "_model", "_partial", "_talk", "broke_off", "start_ns")
 
     def __init__(self, model: str, talk: Talk) -> None:
         self.broke_off = False
         self.start_ns = 0
         self._model = known(model)
         self._talk = talk
-        self._again_ns = 0  # when the question began whose answer begins again; 0: none does
-        self.void_ns = 0  # when an answer began that begins again
         self._asked_at = -1  # the agent's samples by then, when a session was last asked to go on
         self._history = History()
         self._partial = (0, "")  # the segment of the answer that broke off last, and how much of it came
@@ -60,14 +46,7 @@ class Retelling:
         running = talk.conversation.turns
         turn = running.current
         self.broke_off = turn is not None and running.generating
-        self._again_ns = 0
-        if turn is not None and self.broke_off and self._barely_begun(turn):
-            # What came is less than a word or two, and the question may not be known in words.
-            self.broke_off = False
-            self._again_ns, self.void_ns = talk.conversation.speech.since_ns, turn.began_ns
-            turn.cut_at(talk.playout.played(now_ns), generated=False)
-            talk.agent.silence(now_ns)
-        elif turn is not None and self.broke_off:
+        if turn is not None and self.broke_off:
             segment = talk.conversation.transcript.open(Speaker.AGENT)
             if segment is not None:
                 at = likely_length(segment.parts, segment.received, turn.samples)
@@ -83,15 +62,6 @@ class Retelling:
         talk.agent.forget()
         running.complete(now_ns, talk.playout.end_ns)
 
-    def handed_over(self) -> None:
-        """The next session has heard and been told everything."""
-        self._again_ns = 0
-
-    def _barely_begun(self, turn: Turn) -> bool:
-        """It answers the caller, and hardly anything of it has come."""
-        asked = turn.began_ns > self._talk.conversation.speech.since_ns > 0
-        return asked and turn.samples < _BARELY
-
     @property
     def _said(self) -> int:
         """Samples of the agent's that came."""
@@ -99,8 +69,6 @@ class Retelling:
 
     def unanswered_ns(self) -> int:
         """When the caller began to say what the agent has not answered; 0: nothing."""
-        if self._again_ns:
-            return self._again_ns
         speech, turn = self._talk.up.speech, self._talk.conversation.turns.current
         if turn is not None and turn.began_ns > speech.since_ns:
             return speech.started_ns if speech.started_ns > turn.began_ns else 0
@@ -153,7 +121,7 @@ class Retelling:
             yield gemini_history.content(said, complete=seeded)
         if self.broke_off:
             self._asked_at = self._said
-            heard = self._partial[1] or next((each.text for each in reversed(said) if each.agent), "")
+            heard = next((each.text for each in reversed(said) if each.agent), "")
             yield gemini_history.text(gemini_history.go_on(heard, self._asked(said)))
         elif not self._said and talk.greeting.asked and not said:
             yield gemini.say(talk.greet)

@@ -362,28 +362,6 @@ def test_a_session_that_ends_before_it_has_gone_on_leaves_that_to_the_next() -> 
     assert "realtimeInput" not in call.notes[-1]
 
 
-def test_an_answer_that_had_hardly_begun_begins_again() -> None:
-    call = Call()
-    call.handle("h1")
-    call.hears(20)
-    call.hears(40, VOICE)
-    call.hears(40)
-    call.unresumable()
-    call.speak(200)  # no word of it is known, nor of the question
-    call.cut()
-    assert call.caller.sent[-1]["event"] == "clear"
-    call.hears(30)
-    call.opened()
-    assert call.notes == []
-    assert call.heard.count(VOICE) == 40
-    call.speak(1000, outputTranscription={"text": "It is noon."})
-    call.content(generationComplete=True)
-    call.cut()
-    call.hears(30)
-    call.opened()
-    assert VOICE not in call.heard
-
-
 def test_a_refused_handle_means_a_fresh_session_that_is_told_everything() -> None:
     call = Call()
     call.handle("h1")
