@@ -13,6 +13,7 @@ from control_plane.domain.calls import AgentCall, NewCall
 from control_plane.errors import InvalidCall
 from control_plane.tools.definitions import Definition
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
+from workflows.contracts import Direction
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 
@@ -67,6 +68,14 @@ def template(text: str) -> str:
     return text
 
 
+def greeting_mode(profile_says: str, direction: Direction) -> str:
+    """When a stored agent greets: as its profile says, else as people expect of the one who called them, who
+    waits for their "hello?", and of the one they called, who speaks first."""
+    if profile_says:
+        return profile_says
+    return "immediate" if direction is Direction.INBOUND else "after_hello"
+
+
 def new_call(asked: AgentCall, agent: AgentVersion) -> NewCall:
     """The call that a request for an agent's call means.
 
@@ -88,7 +97,7 @@ def new_call(asked: AgentCall, agent: AgentVersion) -> NewCall:
         phone_number=asked.phone_number,
         system_prompt=filled["system_prompt"],
         greeting=filled["greeting"],
-        greeting_mode=profile.greeting_mode,
+        greeting_mode=greeting_mode(profile.greeting_mode, asked.direction),
         max_duration_seconds=asked.max_duration_seconds or profile.max_duration_seconds,
         tools=profile.tools,
         agent=profile.settings,

@@ -10,7 +10,7 @@ import phonenumbers
 
 from control_plane.tools.definitions import Definition
 from protos.voiceplane.agents.v1.agents_pb2 import AgentSettings
-from workflows.contracts import CallStatus, OnVoicemail
+from workflows.contracts import CallStatus, Direction, OnVoicemail
 
 MAX_GREETING_BYTES = 4096
 MAX_MESSAGE_BYTES = 2000
@@ -35,6 +35,7 @@ class AgentCall:
     max_duration_seconds: int = 0
     on_voicemail: str = ""  # as of NewCall; as the next
     voicemail_message: str = ""
+    direction: Direction = Direction.OUTBOUND
 
 
 @dataclass(frozen=True)

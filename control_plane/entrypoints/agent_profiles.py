@@ -30,7 +30,10 @@ class ProfileFields(BaseModel):
         examples=["Hello {{first_name}}, this is {{company}}."],
     )
     greeting_mode: str = Field(
-        default="", description="immediate, after_hello or none; empty: immediate", examples=["after_hello"]
+        default="",
+        description="immediate, after_hello or none; empty: after_hello in calls that are made, immediate in "
+        "calls that come in (docs/pool.md)",
+        examples=["after_hello"],
     )
     settings: Settings = Field(default=Settings(), description="model, voice, turns, … (docs/models.md)")
     tools: Definitions = Field(

@@ -84,7 +84,9 @@ class Inbound:
         asked = set((await self._agents.get(number.agent)).profile.variables)
         known = dict(zip(OF_THE_CALL, (caller, number.number), strict=True))
         variables = dict(number.variables) | {name: known[name] for name in known if name in asked}
-        call = await self._agents.new_call(AgentCall(caller, number.agent, variables=variables))
+        call = await self._agents.new_call(
+            AgentCall(caller, number.agent, variables=variables, direction=Direction.INBOUND)
+        )
         params = CallParams(
             workflow_id=call_id,
             call_id=call_id.removeprefix("call-"),

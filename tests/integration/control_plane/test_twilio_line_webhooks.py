@@ -155,6 +155,7 @@ async def test_an_inbound_call_runs_the_agent_of_its_number(
     handle = temporal.get_workflow_handle(workflow_id)
     params = await handle.query("params", result_type=CallParams)
     assert (params.direction, params.call_sid, params.own_number) == ("inbound", call_sid, ours)
+    assert params.greeting_mode == "immediate"  # who calls is greeted
     assert params.phone_number == "+15551230000"
     assert params.system_prompt == f"You answer for Fern; +15551230000 calls {ours}."
     assert (params.greeting, params.agent_name) == ("Hello, this is Fern.", receptionist)

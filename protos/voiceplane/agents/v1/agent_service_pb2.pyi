@@ -46,7 +46,9 @@ class AgentProfile(_message.Message):
     greeting: _builtins.str
     """what the agent says first, at most 4096 bytes, with variables; empty: it waits"""
     greeting_mode: _builtins.str
-    """immediate, after_hello (when the callee has spoken) or none; empty: immediate"""
+    """immediate, after_hello (when the callee has spoken) or none; empty: after_hello in calls that are made,
+    immediate in calls that come in
+    """
     tools_json: _builtins.str
     """Functions the agent may call: the JSON list of docs/tools.md; empty: none. The values of headers are never
     read back: they are `[redacted]`, which, written, stands for the stored value of a tool that goes to the same
