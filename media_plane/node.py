@@ -21,6 +21,7 @@ from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_tools import Function, declared
 from media_plane.io.listener import Listener
 from media_plane.io.reopening import RenewalPlan, Reopener
+from media_plane.io.spoken_lines import SpokenLines
 from media_plane.session import CallConfig, CallSession
 from media_plane.stall_plan import StallPlan
 from media_plane.totals import total
@@ -121,6 +122,7 @@ class Node:
         tells_keys: bool = True,
         stalls: StallPlan | None = None,
         renewals: RenewalPlan | None = None,
+        lines: SpokenLines | None = None,
     ) -> None:
         self.id = node_id
         self.capacity = capacity
@@ -140,6 +142,7 @@ class Node:
         self._tells_keys = tells_keys
         self.renewals = renewals  # None: a call ends with its model's session
         self.stalls = stalls if stalls is not None else StallPlan()
+        self._lines = lines
         self._calls: dict[str, Prepared] = {}
         self._over: OrderedDict[str, Over] = OrderedDict()
         self._idle = asyncio.Event()
@@ -245,6 +248,7 @@ class Node:
         if found is not None:
             all_input = includes_all_input(turns)
             gate = self.listener.gate(found, self._codecs.uplink_rate, all_input=all_input)
+        lines = self._lines.of_call(request.model, request.voice) if self._lines is not None else None
         reopener = self.renewals.call(request.workflow_id, self.pool) if self.renewals is not None else None
         tells = self._tells_heard and tells_heard(request.settings)
         told = telling(request.model, manual=gate is not None) if tells else Telling.NEVER
@@ -260,7 +264,7 @@ class Node:
                 hello_silence_ns=request.hello_silence_ns,
                 tell_keys=self._tells_keys,
                 hold=hold_knobs(turns),
-                stalls=self.stalls.of(request.model, request.settings),
+                stalls=self.stalls.of(request.model, request.settings, lines),
             ),
             self._codecs,
             clock=monotonic_ns,

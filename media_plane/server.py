@@ -27,6 +27,7 @@ from media_plane.io.gemini_pool import GeminiPool
 from media_plane.io.gemini_sdk import GeminiSdk
 from media_plane.io.listener import Detectors, Listener
 from media_plane.io.reopening import RenewalPlan
+from media_plane.io.spoken_lines import SpokenLines
 from media_plane.io.twilio_ws import TwilioServer
 from media_plane.loop.beat import Beat
 from media_plane.loop.collection import Collection
@@ -40,6 +41,7 @@ from media_plane.rpc.outbox import Outbox
 from media_plane.rpc.registry import NodeEntry, Registry
 from media_plane.rpc.service import GrpcServer, MediaPlaneService
 from media_plane.settings import Resampler, Settings
+from media_plane.spoken_metrics import SpokenLineCollector
 from media_plane.stall_metrics import StallCollector
 from media_plane.stall_plan import StallPlan
 from media_plane.turn_metrics import TurnCollector
@@ -79,6 +81,7 @@ class MediaServer:
         endpoint = GeminiEndpoint.of(settings, self._credentials)
         self._handles = Handles(self._redis, node_id=settings.media_node_id, ttl_s=settings.redis_session_ttl)
         renewals = RenewalPlan.of(settings, self._handles.keep)
+        self._lines = SpokenLines.of(settings, endpoint, self._redis, self._codecs)
         self.node = Node(
             node_id=settings.media_node_id,
             capacity=settings.media_capacity,
@@ -91,6 +94,7 @@ class MediaServer:
             renewals=renewals,
             tells_keys=settings.dtmf_to_model == "yes",
             stalls=StallPlan.from_settings(settings),
+            lines=self._lines,
         )
         verifier = Verifier(
             settings.twilio_auth_token.get_secret_value(),
@@ -108,6 +112,7 @@ class MediaServer:
             RenewalCollector(renewals.counts),
             TurnCollector(self.node.listener, self.node.holds),
             StallCollector(self.node.stalls.book),
+            SpokenLineCollector(self._lines.counts),
         )
         self._sdk = GeminiSdk()
         self._ws_url = ""
@@ -175,6 +180,7 @@ class MediaServer:
         assert self._grpc is not None, "stop before start"
         await self._grpc.drain()
         await self.node.drain(grace_s)
+        await self._lines.close()
         self._twilio.stop()
         await self._outbox.drain(flush_s)
         await _end(self._tasks)

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
     stall_wait_max_s: float = Field(default=8.0, ge=0.5, le=60)  # however slow
     stall_gap_s: float = Field(default=1.5, ge=0.5, le=60)  # of silence in the middle of an answer
     stall_then: Literal["wait", "end_call"] = "wait"  # when nothing has helped
+    # Said to callers whose model stays silent; empty: nothing is.
+    stall_hold_line: str = Field(default="One moment, please.", max_length=200)
+    stall_goodbye_line: str = Field(
+        default="I am sorry, something is not working. Please call again later. Goodbye.", max_length=200
+    )
 
     # With one of these, streams must be signed by Twilio, over the address of MEDIA_PUBLIC_WS_URL.
     twilio_auth_token: SecretStr = SecretStr("")

@@ -38,6 +38,9 @@ class SpokenLine:
 class Lines(Protocol):
     """Where the sentences of the upper rungs come from; None: there is none (yet)."""
 
+    def want(self, *, goodbye: bool) -> None:
+        """They may be needed soon: have them made if they are not there."""
+
     def hold(self) -> SpokenLine | None: ...
     def goodbye(self) -> SpokenLine | None: ...
 
@@ -164,6 +167,7 @@ class StallDesk:
         )
         if not step.again:
             self._emit(ModelStalled(cause.value, rung.value, "", step.silent_ms), now_ns)
+            self._prepare()
         if cause is Cause.BROKE_OFF and rung is Rung.NUDGE:
             self._cut_off(now_ns)
         if not self._take(step, model, now_ns):
@@ -211,6 +215,12 @@ class StallDesk:
             self._cut = True
             self._words = self._conversation.cut_words(turn)[:2]
             self._agent.forget()
+
+    def _prepare(self) -> None:
+        """The upper rungs may come."""
+        stalls = self._stalls
+        if stalls.lines is not None:
+            stalls.lines.want(goodbye=Rung.END in stalls.rules.rungs)
 
     def _say(self, line: SpokenLine | None, now_ns: int) -> bool:
         if line is None or not self._agent.say_ahead(line.ulaw):

@@ -109,6 +109,8 @@ DEFAULTS: dict[str, str] = {
     "STALL_WAIT_MAX_S": "8",
     "STALL_GAP_S": "1.5",
     "STALL_THEN": "wait",
+    "STALL_HOLD_LINE": "One moment, please.",
+    "STALL_GOODBYE_LINE": "I am sorry, something is not working. Please call again later. Goodbye.",
     "MEDIA_WORKERS": "1",
     "MEDIA_HOST": "127.0.0.1",
     "MEDIA_CAPACITY": "400",

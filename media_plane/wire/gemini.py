@@ -125,7 +125,15 @@ def standard_base64(text: str) -> bytes:
 
 def say(text: str) -> bytes:
     """Have the model speak first, saying `text`; it never does by itself."""
-    order = f'Greet the caller now. Say exactly: "{text}"'
+    return _ask(f'Greet the caller now. Say exactly: "{text}"')
+
+
+def read_aloud(text: str) -> bytes:
+    """Have the model say `text`, with nobody there."""
+    return _ask(f'Say exactly, and nothing else: "{text}"')
+
+
+def _ask(order: str) -> bytes:
     turns = [{"role": "user", "parts": [{"text": order}]}]
     return json.dumps({"clientContent": {"turns": turns, "turnComplete": True}}).encode()
 

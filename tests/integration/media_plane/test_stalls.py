@@ -29,6 +29,7 @@ STEP = {"heard": "when are you open", "reply": "from nine until six", "hearing":
 LOUD = compress(tone(300, 20, 8000)).tobytes()
 HUSH = b"\xff" * 160
 SETTINGS = AgentSettings(turns=TurnSettings(silence_duration_ms=200))
+LINES = ("One moment, please.", "Goodbye.")
 
 
 class Line:
@@ -75,12 +76,20 @@ class Line:
 
 
 @asynccontextmanager
-async def line(*, tool: dict[str, Any] | None = None, **agent: Any) -> AsyncIterator[Line]:
+async def line(
+    *, tool: dict[str, Any] | None = None, lines: tuple[str, str] = ("", ""), **agent: Any
+) -> AsyncIterator[Line]:
+    """`lines`: to hold on and to say goodbye; each is made in a session of its own."""
     chosen = steady(delays=QUICK, script=[STEP | ({"tool": tool} if tool else {})])
     async with (
         running(chosen) as sim,
         media_plane(
-            gemini_base_url=f"http{sim.url[2:]}", stall_wait_min_s=0.5, stall_wait_max_s=0.8, stall_gap_s=0.5
+            gemini_base_url=f"http{sim.url[2:]}",
+            stall_wait_min_s=0.5,
+            stall_wait_max_s=0.8,
+            stall_gap_s=0.5,
+            stall_hold_line=lines[0],
+            stall_goodbye_line=lines[1],
         ) as plane,
     ):
         workflow_id = f"call-{uuid.uuid4()}"
@@ -174,25 +183,46 @@ async def test_a_call_that_nothing_helps_ends_if_its_agent_says_so() -> None:
         assert call.plane.server.node.counters.ended == {"model_failed": 1}
 
 
+async def test_lines_made_when_a_model_first_falls_silent_are_heard_when_nothing_helps() -> None:
+    ends = AgentSettings(
+        turns=SETTINGS.turns, stalls=StallSettings(then=StallSettings.END_CALL, wait_max_ms=600)
+    )
+    async with line(settings=ends, lines=LINES) as call:
+        call.arm(fault="no_reply")
+        call.speak()
+        await call.comes(Cause.NO_REPLY, Rung.NUDGE, Outcome.RECOVERED)
+        lines = call.plane.server._lines.of_call("gemini-3.8-live", "Puck")
+        hold, goodbye = await eventually(lines.hold), await eventually(lines.goodbye)
+        call.arm("all", fault="no_reply", turns=EVER_SINCE)
+        call.speak()
+        await call.caller.closed(20)
+        heard = call.caller.heard
+        assert 0 <= heard.find(hold.ulaw) < heard.find(goodbye.ulaw)
+        assert call.counts.rungs[Cause.NO_REPLY, Rung.HOLD, Outcome.IN_VAIN] == 1
+        assert call.plane.server.node.counters.ended == {"model_failed": 1}
+
+
 async def test_an_agent_may_ask_to_be_left_alone() -> None:
     alone = AgentSettings(turns=SETTINGS.turns, stalls=StallSettings(watch=False))
-    async with line(settings=alone) as call:
+    async with line(settings=alone, lines=LINES) as call:
         call.arm(fault="no_reply")
         call.speak()
         await eventually(lambda: [c for c in call.sim.simulator.live if noted(c, "no_reply")])
         call.speak()
         await call.hears(500)
         assert not call.counts.stalls
+        assert len(call.sim.simulator.connections) == 1
 
 
 async def test_slow_answers_that_come_are_no_stalls_and_the_figures_say_so() -> None:
-    async with line() as call:
+    async with line(lines=LINES) as call:
         for _ in range(2):
             call.speak(300)
             await call.hears(500)
         url = call.plane.endpoints["media_metrics"]
         page = (await asyncio.to_thread(lambda: urlopen(url).read())).decode()
         assert "voiceplane_media_stalls_total{" not in page
+        assert "voiceplane_media_spoken_lines_total{" not in page
         assert 'voiceplane_media_normal_reply_seconds{kind="spoken",model="gemini-3.8-live"} 3.5' in page
 
 

@@ -25,7 +25,8 @@ def documented() -> dict[str, str]:
     found: dict[str, str] = {}
     for row in re.findall(r"^\| (`[^|]+) \|([^|]*)\|", table, re.MULTILINE):
         names = re.findall(r"`([A-Z_]+)`", row[0])
-        values = [value.strip().strip("`") for value in row[1].split(",")]
+        told = row[1].split(",") if len(names) > 1 else [row[1]]
+        values = [value.strip().strip("`") for value in told]
         values = ["" if value == "empty" else value for value in values]
         found |= dict(zip(names, values + [""] * (len(names) - len(values)), strict=True))
     return found

@@ -23,7 +23,13 @@ HUSH = b"\xff" * 160
 
 
 class Lines:
-    """As of stall_desk."""
+    """As of stall_desk. `wanted`: with or without a goodbye, each time they were asked for."""
+
+    def __init__(self) -> None:
+        self.wanted: list[bool] = []
+
+    def want(self, *, goodbye: bool) -> None:
+        self.wanted.append(goodbye)
 
     def hold(self) -> SpokenLine | None:
         return SpokenLine("One moment, please.", LOUD * 100)
@@ -49,7 +55,8 @@ class Call(Scene):
         for _ in range(40):
             replies.spoken.observe(1000 * MS)
             replies.asked.observe(1000 * MS)
-        stalls = Stalls(StallRules(rungs=rungs), self.book, how, "gemini-test", 0, Lines() if lines else None)
+        self.lines = Lines() if lines else None
+        stalls = Stalls(StallRules(rungs=rungs), self.book, how, "gemini-test", 0, self.lines)
         super().__init__(greeting, stalls=stalls, telling=Telling.CLIENT_CONTENT, **config)
 
     def line(self, ms: int, audio: bytes = HUSH) -> None:
@@ -244,6 +251,24 @@ def test_a_greeting_that_does_not_come_is_asked_for_again() -> None:
     call.line(2200)
     assert call.stalled == [("no_greeting", "nudge", "")]
     assert 'Say exactly: "Good morning"' in call.nudges[-1]
+
+
+def test_lines_are_asked_for_when_a_call_stalls_and_not_before() -> None:
+    call = Call(lines=True)
+    assert call.lines is not None
+    call.asks()
+    call.line(300)
+    call.answers()
+    call.line(3000)
+    assert call.lines.wanted == []
+    call.asks()
+    call.line(2200)
+    assert call.lines.wanted == [False]
+    ends = Call(lines=True, rungs=(Rung.NUDGE, Rung.END))
+    assert ends.lines is not None
+    ends.asks()
+    ends.line(2200)
+    assert ends.lines.wanted == [True]
 
 
 def test_above_the_nudge_the_caller_is_asked_to_wait_in_words_that_the_transcript_keeps() -> None:
