@@ -1,6 +1,6 @@
 """CallSession: the conductor of one call. It never awaits and never sees a socket.
 
-A frame is a function call: Twilio's frame callback → `caller_frame` → kernel → the model's socket, in one
+A frame is a function call: Twilio's frame callback → `caller_audio` → kernel → the model's socket, in one
 stack; `model_frame` the other way (the last part of which is `agent_audio`). Nothing waits in a queue between
 the sockets. What is not an audio frame of the common shape takes the slow road: `wire` parses it, `call`
 decides, this file acts.
@@ -11,7 +11,6 @@ spent in between. A session is used from one thread, by one caller at a time.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +29,11 @@ from media_plane.call.playout import Playout
 from media_plane.call.sent_audio import SentAudio
 from media_plane.call.tally import Tally
 from media_plane.call.tools import Outcome, Tool
-from media_plane.call.waiting import WaitingAudio
-from media_plane.dsp.codec import OFFSET, SHAPED, Codecs
-from media_plane.dsp.g711 import mean_level
+from media_plane.caller_audio import CallerAudio, slices
+from media_plane.dsp.codec import SHAPED, Codecs
 from media_plane.early_hold import EarlyHold
 from media_plane.errors import CloseCode, ModelFailure, PeerError
-from media_plane.leg import TEXT, Leg
+from media_plane.leg import Leg
 from media_plane.line_desk import LineDesk
 from media_plane.renewals import Renewals
 from media_plane.renewing import Renewing, Talk
@@ -48,7 +46,6 @@ from media_plane.wire.gemini_texts import OutsideTexts, TextRefused
 
 log = structlog.get_logger(__name__)
 
-EARLY_S = 5  # of caller audio, before the model is ready
 _TAKE_BACK_S = 45  # of agent audio that was sent and not played: more than most answers are ahead of it
 _NS_PER_SAMPLE = 125_000  # 8 kHz
 _MAX_PEER_ERRORS = 50  # 1 s of bad frames: a peer that does not speak this protocol
@@ -76,9 +73,9 @@ class CallSession:
 
     # With more than thirty attributes CPython would look them up in a dictionary, many times a frame.
     __slots__ = (
-        *("_agent", "_caller", "_clock", "_conversation", "_early", "_emit_event", "_encode"),
-        *("_ended", "_greeting", "_log", "_model", "_note_up", "_play", "_playout"),
-        *("_prewarmed", "_setup_ms", "_stalls", "_turns", "_up", "config", "desk", "end_reason"),
+        *("_agent", "_caller", "_clock", "_conversation", "_emit_event", "_ended", "_greeting", "_log"),
+        *("_model", "_play", "_playout", "_prewarmed", "_setup_ms", "_stalls", "_turns", "_up", "_voice"),
+        *("caller_frame", "config", "desk", "end_reason"),
         *("gate", "hold", "line", "next_seq", "renewals", "start_ns", "state", "stream_sid"),
         *("summary", "tally", "texts"),
     )
@@ -127,7 +124,6 @@ class CallSession:
             emit=self._emit_all,
             drop=self._drop_down,
         )
-        self._early = WaitingAudio(EARLY_S)
         self.line = LineDesk(config.model if config.tell_keys else "")
         self.texts = OutsideTexts(config.model)
         self._stalls = self._stall_desk(config.stalls) if config.stalls is not None else None
@@ -141,9 +137,17 @@ class CallSession:
             counts = holds if holds is not None else HoldCounts()
             self.hold = EarlyHold(config.hold, self._up.speech, counts, self._agent, self._playout)
         self.renewals = self._make_renewals(codecs, renewing)
+        self._voice = CallerAudio(
+            self._up,
+            self._greeting,
+            self.tally,
+            clock=clock,
+            other=self._other_message,
+            drop=self._drop_up,
+            watch=self.hold.watch if self.hold is not None else None,
+        )
         # Looked up once here, used in every frame.
-        self._encode = self._up.encode
-        self._note_up = self.tally.up_latency.note
+        self.caller_frame = self._voice.frame
         self._play = self._agent.play if self.hold is None else self._agent.play_kept
 
     def _stall_desk(self, stalls: Stalls) -> StallDesk:
@@ -184,37 +188,8 @@ class CallSession:
 
     # -- caller → model --
 
-    def caller_frame(self, data: bytes, now_ns: int) -> None:
-        """A whole message of Twilio's, read at `now_ns`.
-
-        Raises:
-            PeerError: the stream must be closed.
-        """
-        if not self._send_up(data, SHAPED, 0, now_ns):
-            self._on_caller(twilio.parse(data), now_ns)
-
-    def _send_up(self, data: bytes, start: int, end: int, now_ns: int) -> bool:
-        """Encode one piece of caller audio and send it. False: it is not plain base64 (SHAPED: or the message
-        has another shape), and nothing was done."""
-        encode = self._encode  # what an attribute holds is called slowly while it is looked up as a method
-        result = encode(data, start, end, now_ns)
-        if result <= 0:
-            return result == 0
-        model = self._model
-        assert model is not None, "caller audio is encoded before the model is ready"
-        if model.congested:
-            self._drop_up("the model's socket takes too little")
-        elif offset := result & OFFSET:
-            send, clock, note = model.send, self._clock, self._note_up
-            send(TEXT, self._up.buffer, offset)
-            note(clock() - now_ns)
-        return True
-
-    def _send_up_slowly(self, audio: bytes, now_ns: int) -> None:
-        """Padded base64 of any length, or something that is not."""
-        for start, end in _slices(len(audio), self._up.max_chars):
-            if not self._send_up(audio, start, end, now_ns):
-                raise PeerError("media.payload is not base64")
+    def _other_message(self, data: bytes, now_ns: int) -> None:
+        self._on_caller(twilio.parse(data), now_ns)
 
     def _on_caller(self, message: twilio.Message, now_ns: int) -> None:
         """Whatever Twilio says beside ordinary audio."""
@@ -235,22 +210,10 @@ class CallSession:
             self.end(EndReason.STOP, "", now_ns)
 
     def _on_media(self, message: twilio.Media, now_ns: int) -> None:
-        """Caller audio in an unusual shape, or before the model is ready."""
         try:
-            audio = gemini.standard_base64(message.payload)
-            if self._model is not None and not self._greeting.withholds:
-                self._send_up_slowly(audio, now_ns)
-            else:
-                self._put_by(b64decode(audio, validate=True), now_ns)
-        except (PeerError, ValueError):
+            self._voice.media(message.payload, now_ns)
+        except PeerError:
             self._tolerate("caller", PeerError("media.payload is not base64"))
-
-    def _put_by(self, ulaw: bytes, now_ns: int) -> None:
-        """Caller audio that the model does not get now."""
-        if not self._early.add(ulaw):
-            self._drop_up("the model is not ready")
-        if self._greeting.waits:
-            self._up.speech.frame(mean_level(ulaw), len(ulaw) * _NS_PER_SAMPLE, now_ns)
 
     # -- model → caller --
 
@@ -279,7 +242,7 @@ class CallSession:
             self._interrupt(now_ns)
         for part in message.audio:
             audio = gemini.standard_base64(part)
-            for start, end in _slices(len(audio), self._agent.longest):
+            for start, end in slices(len(audio), self._agent.longest):
                 if now_ns < self._turns.stale_until_ns:
                     self.tally.dropped_down += 1
                     if self._stalls is not None:
@@ -354,7 +317,7 @@ class CallSession:
 
     def _connect(self, leg: Leg) -> Leg:
         """A session of the model's is there, or none is; returns what audio and texts are sent to."""
-        self._model = leg if self.gate is None else self.gate.attach(leg)
+        self._model = self._voice.inlet = leg if self.gate is None else self.gate.attach(leg)
         return self._model
 
     def open_failed(self, failure: ModelFailure, now_ns: int) -> None:
@@ -425,7 +388,7 @@ class CallSession:
         self.stream_sid = message.stream_sid
         self._agent.address(message.stream_sid)
         self._emit(events.StreamStarted(message.stream_sid, message.call_sid), now_ns)
-        self._expect_caller(*twilio.media_shape(message.stream_sid))
+        self._voice.expect(*twilio.media_shape(message.stream_sid))
         self._let_speak(caller)
 
     def _start(self, message: twilio.Start, now_ns: int) -> None:
@@ -455,10 +418,8 @@ class CallSession:
         road."""
         if self._greeting.withholds:
             return
-        self._expect_caller(*twilio.media_shape(self.stream_sid))
-        early = b64encode(self._early.take())
-        self._send_up_slowly(early, now_ns)
-        self.renewals.anchored(-(-len(early) // self._up.max_chars))
+        self._voice.expect(*twilio.media_shape(self.stream_sid))
+        self.renewals.anchored(self._voice.release(now_ns))
         if self._stalls is not None and not self._greeting.waits:
             self._stalls.begin(now_ns)
 
@@ -519,7 +480,7 @@ class CallSession:
             return
         if move is Move.SPEAK:
             if withheld:  # a hello, or silence: the greeting is the answer to it
-                self.tally.hello_samples += len(self._early.take())
+                self.tally.hello_samples += len(self._voice.early.take())
                 self._up.speech.heard_out(now_ns)
             self._let_speak(caller)
         if self.state is State.LIVE:
@@ -580,17 +541,13 @@ class CallSession:
         if self._caller is not None:
             self._caller.close(*CLOSES[reason])
         self._model = self._caller = None
-        self._expect_caller(b"", b"")
+        self._voice.let_go()
         self._ended(self)
         self.renewals.let_go()
         self._agent.let_go()
         self.desk.let_go()
         if self._stalls is not None:
             self._stalls.let_go()
-
-    def _expect_caller(self, before: bytes, after: bytes) -> None:
-        self._up.expect(before, after)
-        self._encode = self._up.encode if self.hold is None else self.hold.watch(self._up.encode)
 
     def _emit(self, body: Body, now_ns: int) -> None:
         if isinstance(body, events.TurnCompleted) and body.response_ms >= 0:
@@ -624,7 +581,3 @@ class CallSession:
         self.tally.peer_errors += 1
         if self.tally.peer_errors > _MAX_PEER_ERRORS:
             raise error
-
-
-def _slices(length: int, step: int) -> Iterable[tuple[int, int]]:
-    return ((start, min(start + step, length)) for start in range(0, length, step))

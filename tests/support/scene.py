@@ -133,3 +133,8 @@ class Scene:
 
     def told(self) -> list[str]:
         return [type(event.body).__name__ for event in self.events]
+
+
+def untie(session: CallSession) -> None:
+    """Let go of the scene's clock, with which a session that is over would hold its scene."""
+    session._clock = session._agent._clock = session._voice._clock = int

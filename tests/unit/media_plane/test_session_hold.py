@@ -16,7 +16,7 @@ from media_plane.call.hold import HoldCounts, HoldKnobs
 from media_plane.dsp.g711 import compress
 from media_plane.session import CallSession
 from media_plane.wire.events import Interrupted, Speaker, TranscriptSegment, TurnCompleted
-from tests.support.scene import MS, SID, RecordedLeg, Scene
+from tests.support.scene import MS, SID, RecordedLeg, Scene, untie
 
 LOUD = compress((6000 * np.sin(np.arange(160) * 0.3)).astype(np.int16)).tobytes()
 TEXTS = (" We are open", " from nine", " until six.", " Every day.")
@@ -328,7 +328,7 @@ def test_a_call_that_was_held_or_gated_is_freed_without_the_garbage_collector() 
         call.twilio(event="stop", streamSid=SID, stop={"callSid": "CA1"})
         assert call.holds.held == 1
         assert len(detectors) == 1
-        call.session._clock = call.session._agent._clock = int  # the scene's own knots
+        untie(call.session)
         call.telephone._scene = None  # type: ignore[assignment]
         call.ended.clear()
 

@@ -16,7 +16,7 @@ from media_plane.stall_desk import SpokenLine, Stalls
 from media_plane.wire.events import EndReason, Interrupted, ModelStalled, Speaker, TranscriptSegment
 from media_plane.wire.gemini_notes import Telling
 from media_plane.wire.gemini_nudge import Nudging
-from tests.support.scene import MS, Scene
+from tests.support.scene import MS, Scene, untie
 
 LOUD = compress((6000 * np.sin(np.arange(160) * 0.3)).astype(np.int16)).tobytes()
 HUSH = b"\xff" * 160
@@ -312,7 +312,7 @@ def test_a_call_that_stalled_is_freed_without_the_garbage_collector() -> None:
         call.line(2200)
         assert call.nudges
         call.session.end(EndReason.STOP, "", call.now)
-        call.session._clock = call.session._agent._clock = int  # the scene's own knots
+        untie(call.session)
         call.ended.clear()
 
     def sessions() -> int:
