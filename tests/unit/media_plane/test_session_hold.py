@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,8 @@ from media_plane.activity_gate import ActivityGate, Detector, GateCounts
 from media_plane.call.activity import Detection
 from media_plane.call.hold import HoldCounts, HoldKnobs
 from media_plane.dsp.g711 import compress
-from media_plane.session import CallSession
 from media_plane.wire.events import Interrupted, Speaker, TranscriptSegment, TurnCompleted
-from tests.support.scene import MS, SID, RecordedLeg, Scene, untie
+from tests.support.scene import MS, SID, RecordedLeg, Scene, sessions_left_by, untie
 
 LOUD = compress((6000 * np.sin(np.arange(160) * 0.3)).astype(np.int16)).tobytes()
 TEXTS = (" We are open", " from nine", " until six.", " Every day.")
@@ -332,17 +330,7 @@ def test_a_call_that_was_held_or_gated_is_freed_without_the_garbage_collector() 
         call.telephone._scene = None  # type: ignore[assignment]
         call.ended.clear()
 
-    def sessions() -> int:
-        return sum(type(each) is CallSession for each in gc.get_objects())
-
-    gc.collect()
-    gc.disable()
-    try:
-        before = sessions()
-        live()
-        assert sessions() == before
-    finally:
-        gc.enable()
+    assert sessions_left_by(live) == 0
 
 
 class Never:
