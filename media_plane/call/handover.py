@@ -65,25 +65,37 @@ class Seam:
 
 
 class History:
-    """What was said in the call, as far as its segments are over; the newest of it, when it was much."""
+    """What was said in the call, as far as its segments are over; the newest of it, when it was much.
 
-    __slots__ = ("_length", "_segments")
+    In columns, of which the garbage collector has nothing to look through, however long the call.
+    """
+
+    __slots__ = ("_by_agent", "_length", "_starts_ms", "_texts")
 
     def __init__(self) -> None:
-        self._segments: deque[TranscriptSegment] = deque()
+        self._starts_ms: deque[int] = deque()
+        self._by_agent: deque[bool] = deque()
+        self._texts: deque[str] = deque()
         self._length = 0
 
     def add(self, segment: TranscriptSegment) -> None:
-        self._segments.append(segment)
+        if not segment.text:
+            return
+        self._starts_ms.append(segment.start_ms)
+        self._by_agent.append(segment.speaker is Speaker.AGENT)
+        self._texts.append(segment.text)
         self._length += len(segment.text)
-        while self._length > _MOST_TEXT and len(self._segments) > 1:
-            self._length -= len(self._segments.popleft().text)
+        while self._length > _MOST_TEXT and len(self._texts) > 1:
+            self._starts_ms.popleft()
+            self._by_agent.popleft()
+            self._length -= len(self._texts.popleft())
 
     def since(self, start_ms: int) -> list[Said]:
         """What began later than that; -1: everything. In the order in which it began."""
-        found = [each for each in self._segments if each.text and (start_ms < 0 or each.start_ms > start_ms)]
-        found.sort(key=lambda each: each.start_ms)
-        return [Said(each.speaker is Speaker.AGENT, each.text) for each in found]
+        columns = zip(self._starts_ms, self._by_agent, self._texts, strict=True)
+        found = [each for each in columns if start_ms < 0 or each[0] > start_ms]
+        found.sort(key=lambda each: each[0])
+        return [Said(by_agent, text) for _, by_agent, text in found]
 
 
 def turns(said: Iterable[Said]) -> Sequence[Said]:

@@ -430,7 +430,8 @@ def test_failures_are_tried_again_ever_later_and_not_for_ever() -> None:
     assert len(call.opener.orders) <= 12
     assert 0.1 <= delays[0] <= 0.25
     assert max(delays) > 1
-    assert call.of(SessionFailed)[0].reason == "refused"
+    # Which limit is met first, tries or time, is up to the jitter.
+    assert call.of(SessionFailed)[0].reason in ("refused", "no session in time")
 
 
 def test_a_call_without_a_session_ends_after_a_while_and_what_was_said_is_played_first() -> None:
