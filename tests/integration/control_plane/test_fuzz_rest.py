@@ -32,6 +32,15 @@ async def open_control(servers: Servers, temporal: Client) -> AsyncIterator[Cont
     """Without a rate limit: the fuzzer would meet nothing else."""
     async with running_control(control_settings(servers, api_rate_limit=0)) as control:
         yield control
+        await allow_dialing(control)
+
+
+async def allow_dialing(control: Control) -> None:
+    """Undo what the fuzzer may have forbidden to the tests that come after it."""
+    assert (await control.http.delete("/dialing/stop")).status_code in (204, 404)
+    listed = (await control.http.get("/dialing/do-not-call", params={"limit": 1000})).json()["numbers"]
+    for each in listed:
+        assert (await control.http.delete(f"/dialing/do-not-call/{each['number']}")).status_code == 204
 
 
 async def schemathesis(
