@@ -253,7 +253,9 @@ async def test_settings_that_do_not_fit_several_workers_end_it_with_the_variable
 
 
 class _Ports:
-    """All that prepare_media asks of its ports."""
+    """All that prepare_media asks of its ports; the others are there, and not asked."""
+
+    telephony = sessions = admission = pacer = intents = owners = None
 
     def __init__(self, nodes: RegisteredMediaNodes) -> None:
         self.nodes = nodes
